@@ -1,0 +1,58 @@
+"""Image processor: aligned face crops → `pixel_values`. The one preprocessing of training, evaluation and inference."""
+
+from pathlib import Path
+
+import torch
+from torchvision.transforms.v2 import functional as tvf
+from transformers.image_processing_backends import TorchvisionBackend
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
+from transformers.processing_utils import ImagesKwargs
+
+
+class GiMeFiveImageProcessorKwargs(ImagesKwargs, total=False):
+    r"""
+    do_grayscale (`bool`): replace colours by their ITU-R 601 luma, copied to all channels, so that grey corpora and
+        colour photos look alike to the network.
+    """
+
+    do_grayscale: bool
+
+
+class GiMeFiveImageProcessor(TorchvisionBackend):
+    """
+    Convert to RGB, optionally to grey copied to three channels, resize to `size`, rescale to [0, 1], normalise.
+
+    Takes what transformers' processors take: PIL images, arrays or tensors in uint8 RGB, one or a list. The defaults
+    are the paper's: 64×64, grey, ImageNet's mean and deviation.
+    """
+
+    valid_kwargs = GiMeFiveImageProcessorKwargs
+    resample = PILImageResampling.BILINEAR
+    image_mean = IMAGENET_DEFAULT_MEAN
+    image_std = IMAGENET_DEFAULT_STD
+    size = {"height": 64, "width": 64}
+    do_convert_rgb = True
+    do_grayscale = True
+    do_resize = True
+    do_rescale = True
+    do_normalize = True
+
+    def resize(self, image: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        return super().resize(image, *args, **kwargs)
+
+    def _preprocess(self, images: list[torch.Tensor], do_grayscale: bool, **kwargs):
+        if do_grayscale:
+            images = [tvf.rgb_to_grayscale(image, num_output_channels=image.shape[-3]) for image in images]
+        return super()._preprocess(images, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
+        if str(pretrained_model_name_or_path) == "gimefive" and not Path("gimefive").is_dir():
+            bundled = Path(__file__).parent / "checkpoints" / "gimefive"
+            if bundled.is_dir():
+                pretrained_model_name_or_path = str(bundled)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+
+__all__ = ["GiMeFiveImageProcessor"]

@@ -1,0 +1,187 @@
+"""
+Calibrate a trained checkpoint: fit its temperature, choose the confidence under which it abstains.
+
+    python -m training.calibrate --checkpoint DIR --data DIR [--max-risk 0.10] [--test]
+
+The temperature (Guo et al. 2017) minimises the negative log-likelihood on images held out of the training splits
+(`training/splits`, split "validation"), each corpus counting the same. The threshold is the lowest confidence at which
+the accepted held-out images are wrong in at most `--max-risk` of the cases and at least `--min-neutral` of FER2013's
+held-out neutral faces are declined. Both go into `config.json` of the checkpoint; `calibration.json` and
+`reliability.png` beside it tell how they came about. `--test` then reports the same figures on the test splits.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+
+from .calibration import (
+    BINS,
+    abstention,
+    choose_threshold,
+    cross_fitted_ece,
+    fit_temperature,
+    measure,
+    split_neutral,
+)
+from .crops import CORPORA, LABELS, SPLITS_DIR, Crops, read_crops
+
+
+@torch.no_grad()
+def raw_logits(model, processor, crops: Crops, batch: int = 64) -> Tensor:
+    """Logits (n, labels) as inference computes them, in float32, before the division by the temperature."""
+    model.eval()
+    rows = []
+    for start in range(0, len(crops), batch):
+        images = crops.images[start : start + batch].expand(-1, 3, -1, -1)
+        pixel_values = processor(images, return_tensors="pt")["pixel_values"]
+        rows.append(model(pixel_values.contiguous(memory_format=torch.channels_last)).logits)
+    return torch.cat(rows) * model.config.temperature
+
+
+def to_model_labels(labels: Tensor, id2label: dict[int, str]) -> Tensor:
+    """Indices into `LABELS` → indices of the model's outputs, -1 where it has none (neutral, for six classes)."""
+    outputs = {name: index for index, name in id2label.items()}
+    return torch.tensor([outputs.get(name, -1) for name in LABELS])[labels]
+
+
+def draw_reliability(report: dict[str, dict], path: Path) -> None:
+    """One panel per corpus: accuracy against confidence before and after, with the number of images per bin below."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        2, len(report), figsize=(3.6 * len(report), 4.6), squeeze=False, sharex=True, height_ratios=(3, 1)
+    )
+    for (top, bottom), (name, row) in zip(axes.T, report.items(), strict=True):
+        top.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+        for key, color, marker in (("uncalibrated", "#d55e00", "o"), ("calibrated", "#0072b2", "s")):
+            table = row[key]["reliability"]
+            x = [entry["confidence"] for entry in table]
+            top.plot(x, [entry["accuracy"] for entry in table], marker + "-", color=color, markersize=4, linewidth=1.2)
+            top.plot([], [], marker + "-", color=color, label=f"{key}: ECE {row[key]['ece']:.3f}")
+        table = row["calibrated"]["reliability"]
+        bottom.bar(
+            [(e["low"] + e["high"]) / 2 for e in table], [e["count"] for e in table], 0.9 / BINS, color="#0072b2"
+        )
+        top.set(title=f"{name} (n = {row['images']:,})", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        top.legend(fontsize=7, loc="upper left", frameon=False)
+        bottom.set(xlabel="confidence")
+    axes[0, 0].set_ylabel("accuracy")
+    axes[1, 0].set_ylabel("images")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def write_config(checkpoint: Path, **values: float | None) -> None:
+    """Set values in the checkpoint's `config.json`, atomically, and leave everything else in it as it is."""
+    path = checkpoint / "config.json"
+    config = json.loads(path.read_text()) | values
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, path)
+
+
+def calibrate(args: argparse.Namespace) -> dict:
+    """Fit, choose, write; returns what `calibration.json` holds."""
+    model = GiMeFiveForImageClassification.from_pretrained(args.checkpoint).to(memory_format=torch.channels_last)
+    processor = GiMeFiveImageProcessor.from_pretrained(args.checkpoint)
+    side = None if processor.do_resize else processor.size["height"]
+
+    def collect(split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        crops = {
+            name: read_crops(args.data, name, split, processor.do_grayscale, side, args.cache, args.splits)
+            for name in args.corpora
+        }
+        logits = {name: raw_logits(model, processor, c) for name, c in crops.items()}
+        return logits, {name: to_model_labels(c.labels, model.config.id2label) for name, c in crops.items()}
+
+    logits, labels = collect("validation")
+    known = {name: labels[name] >= 0 for name in logits}
+    temperature = round(fit_temperature([(logits[n][k], labels[n][k]) for n, k in known.items()]), 4)
+    held_out = measure(logits, labels, temperature)
+    for name, value in cross_fitted_ece(logits, labels).items():
+        held_out[name]["cross_fitted_ece"] = value
+    groups, neutral = split_neutral(logits, labels, temperature)
+    chosen = choose_threshold(groups, neutral, args.max_risk, args.min_neutral, args.min_coverage)
+    report = {
+        "temperature": temperature,
+        "confidence_threshold": chosen["threshold"],
+        "asked": {"max_risk": args.max_risk, "min_neutral": args.min_neutral, "min_coverage": args.min_coverage},
+        "flip_average": model.config.flip_average,
+        "held_out": held_out,
+        "held_out_abstention": chosen,
+        "held_out_risk_coverage": [abstention(groups, neutral, step / 20) for step in range(4, 20)],
+    }
+    if args.test:
+        logits, labels = collect("test")
+        report["test"] = measure(logits, labels, temperature)
+        report["test_abstention"] = {
+            name: abstention(
+                *split_neutral({name: logits[name]}, {name: labels[name]}, temperature), chosen["threshold"]
+            )
+            for name in logits
+        }
+    write_config(args.checkpoint, temperature=temperature, confidence_threshold=chosen["threshold"])
+    (args.checkpoint / "calibration.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw_reliability(held_out, args.checkpoint / "reliability.png")
+    return report
+
+
+def print_report(report: dict) -> None:
+    print(f"temperature {report['temperature']}, confidence threshold {report['confidence_threshold']}")
+    for part in ("held_out", "test"):
+        for name, row in report.get(part, {}).items():
+            low, high = row["accuracy_interval"]
+            print(
+                f"{part:9} {name:10} n {row['images']:5}  accuracy {100 * row['accuracy']:.1f} "
+                f"[{100 * low:.1f}, {100 * high:.1f}]  ECE {row['uncalibrated']['ece']:.3f} → "
+                f"{row['calibrated']['ece']:.3f}"
+                + (f" (cross-fitted {row['cross_fitted_ece']:.3f})" if "cross_fitted_ece" in row else "")
+            )
+    rows = {"held out": report["held_out_abstention"]} | report.get("test_abstention", {})
+    for name, row in rows.items():
+        declined = row["neutral_declined"]
+        print(
+            f"abstention, {name}: coverage {row['coverage']:.3f}, risk {row['risk']:.3f}, {row['images']} images; "
+            + (
+                "no neutral faces"
+                if declined is None
+                else f"{declined:.3f} of {row['neutral_images']} neutral declined"
+            )
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="folder of the checkpoint; its config is changed"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
+    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=CORPORA[:3])
+    parser.add_argument("--max-risk", type=float, default=0.10, help="share of wrong answers among accepted faces")
+    parser.add_argument("--min-neutral", type=float, default=0.6, help="share of held-out neutral faces to be declined")
+    parser.add_argument("--min-coverage", type=float, default=0.5, help="share of emotional faces to be answered")
+    parser.add_argument("--splits", type=Path, default=SPLITS_DIR, help="folder of the split lists")
+    parser.add_argument("--cache", type=Path, help="folder for decoded crops")
+    parser.add_argument("--test", action="store_true", help="afterwards, measure on the test splits too")
+    args = parser.parse_args()
+    if not (args.checkpoint / "config.json").is_file():
+        parser.error(f"no checkpoint in {args.checkpoint}: it has no config.json")
+    try:
+        print_report(calibrate(args))
+    except (ValueError, FileNotFoundError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The store keeps what it is given, names what is broken, and its table follows from its predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.result_rows import class_scores, compare_results, compute_results
+from gimefive_hf.results import SCHEMA_VERSION, read_predictions, read_store, write_predictions
+
+from .results_cases import make_facts, make_predictions, make_store
+
+
+def value(table, metric, **where):
+    """The only row of a table that fits."""
+    rows = table[(table["metric"] == metric)]
+    for name, wanted in ({"class": "", "subset": "full"} | where).items():
+        rows = rows[rows[name] == wanted]
+    assert len(rows) == 1, rows
+    return rows.iloc[0]
+
+
+def test_predictions_come_back_as_they_went_in(tmp_path):
+    frame = make_predictions()
+    path = write_predictions(tmp_path, make_facts(), frame)
+    facts, read = read_predictions(path)
+    assert facts == make_facts()
+    assert read["source"].tolist() == frame["source"].tolist()
+    np.testing.assert_allclose(read[list(EMOTIONS)], frame[list(EMOTIONS)], atol=1e-7)
+
+
+def test_writing_replaces_the_same_run_and_keeps_others(tmp_path):
+    write_predictions(tmp_path, make_facts(), make_predictions("raf-db", 10))
+    write_predictions(tmp_path, make_facts(), make_predictions("fer2013", 10))
+    path = write_predictions(tmp_path, make_facts(), make_predictions("raf-db", 7))
+    counts = read_predictions(path)[1]["corpus"].value_counts()
+    assert counts.to_dict() == {"fer2013": 10, "raf-db": 7}
+
+
+def test_another_revision_drops_the_old_rows(tmp_path):
+    write_predictions(tmp_path, make_facts(), make_predictions("raf-db", 10))
+    path = write_predictions(tmp_path, make_facts(revision="new"), make_predictions("fer2013", 10))
+    assert set(read_predictions(path)[1]["corpus"]) == {"fer2013"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: pd.concat([f, f.head(2)]), "2 duplicate rows"),
+        (lambda f: f.assign(label="contempt"), "contempt"),
+        (lambda f: f.assign(fear=0.9), "no distribution"),
+        (lambda f: f.assign(fear=np.nan), "no distribution"),
+        (lambda f: f.drop(columns="face_found"), "face_found"),
+    ],
+)
+def test_bad_predictions_are_refused(tmp_path, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        write_predictions(tmp_path, make_facts(), spoil(make_predictions()))
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_name_cannot_leave_the_store(tmp_path):
+    with pytest.raises(ValueError, match="name"):
+        write_predictions(tmp_path, make_facts(model="../x"), make_predictions())
+
+
+def test_missing_store_says_so(tmp_path):
+    store = read_store(tmp_path)
+    assert any("no predictions" in problem for problem in store.problems)
+    assert any("results.csv is missing" in problem for problem in store.problems)
+    assert len(store.results) == 0
+
+
+def test_half_written_file_is_named_and_the_rest_is_read(tmp_path):
+    make_store(tmp_path)
+    path = tmp_path / "predictions" / "beta.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    (tmp_path / "predictions" / "alpha.part").write_bytes(b"")
+    store = read_store(tmp_path)
+    assert set(store.models) == {"alpha"} and set(store.results["model"]) == {"alpha"}
+    assert any("beta.parquet is not a whole Parquet file" in problem for problem in store.problems)
+    assert any("alpha.part" in problem for problem in store.problems)
+    assert any("'beta', of which there are no predictions" in problem for problem in store.problems)
+
+
+def test_another_schema_version_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("gimefive_hf.results.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    write_predictions(tmp_path, make_facts(), make_predictions())
+    monkeypatch.undo()
+    assert any(f"schema version {SCHEMA_VERSION + 1}" in problem for problem in read_store(tmp_path).problems)
+
+
+def test_duplicate_and_strange_result_rows_are_named(tmp_path):
+    make_store(tmp_path)
+    path = tmp_path / "results.csv"
+    text = path.read_text()
+    path.write_text(text + text.splitlines()[1] + "\n")
+    assert any("results.csv has 1 duplicate rows" in problem for problem in read_store(tmp_path).problems)
+    path.write_text("model,score\na,1\n")
+    assert any("results.csv should have the columns" in problem for problem in read_store(tmp_path).problems)
+
+
+def test_results_by_hand():
+    frame = make_predictions(n=12, right=1.0)
+    table = compute_results(frame, make_facts(), None)
+    assert value(table, "accuracy")["value"] == 1.0 and value(table, "accuracy")["n_total"] == 12
+    assert value(table, "confusion", **{"class": "fear>fear"})["value"] == 2
+    assert value(table, "recall", **{"class": "fear"})["n_scored"] == 2
+
+
+def test_leak_free_leaves_the_twins_out():
+    frame = make_predictions(n=12, right=1.0)
+    frame.loc[:2, "label"] = "fear"  # makes three answers wrong, two of them twins of training images
+    leaked = pd.DataFrame({"corpus": "raf-db", "source": ["raf-db/000.jpg", "raf-db/001.jpg", "raf-db/999.jpg"]})
+    table = compute_results(frame, make_facts(), leaked)
+    assert value(table, "accuracy")["value"] == pytest.approx(9 / 12)
+    row = value(table, "accuracy", subset="leak-free")
+    assert row["value"] == pytest.approx(9 / 10) and row["n_total"] == 10
+
+
+def test_a_face_not_found_counts_in_the_total_only():
+    frame = make_predictions(n=12, right=1.0, protocol="detected")
+    frame.loc[[0, 1, 2], "face_found"] = False
+    frame.loc[[0, 1, 2], list(EMOTIONS)] = np.nan
+    table = compute_results(frame, make_facts(), None)
+    accuracy = value(table, "accuracy")
+    assert (accuracy["value"], accuracy["n_scored"], accuracy["n_total"]) == (1.0, 9, 12)
+    assert value(table, "faces_found")["value"] == pytest.approx(9 / 12)
+    assert value(table, "accuracy_of_all")["value"] == pytest.approx(9 / 12)
+
+
+def test_seven_classes_are_scored_both_ways():
+    frame = make_predictions("fer2013", n=70, neutral=True)
+    table = compute_results(frame, make_facts(classes=7), None)
+    assert value(table, "accuracy", classes=6)["n_total"] == 60
+    assert value(table, "accuracy", classes=7)["n_total"] == 70
+    probabilities, _ = class_scores(frame[frame["label"] != "neutral"], 6)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+
+
+def test_aggregate_joins_the_two_test_splits():
+    frame = pd.concat([make_predictions("raf-db", 30), make_predictions("fer2013", 20)], ignore_index=True)
+    table = compute_results(frame, make_facts(), None)
+    assert value(table, "accuracy", corpus="aggregate")["n_total"] == 50
+
+
+def test_subgroups_of_tfeid():
+    table = compute_results(make_predictions("tfeid", 48), make_facts(), None)
+    assert value(table, "accuracy", subset="female")["n_total"] == 24
+    assert value(table, "accuracy", subset="male")["n_total"] == 24
+
+
+def test_a_stale_table_is_found(tmp_path):
+    make_store(tmp_path)
+    store = read_store(tmp_path)
+    computed = pd.concat(
+        [compute_results(part, store.models[name], None) for name, part in store.predictions.groupby("model")]
+    )
+    assert compare_results(store.results, computed) == []
+    spoiled = store.results.copy()
+    spoiled.loc[spoiled["metric"].eq("accuracy").idxmax(), "value"] += 1e-6
+    assert "value is" in compare_results(spoiled, computed)[0]
+    assert "missing from results.csv" in compare_results(store.results.iloc[1:], computed)[0]
+    assert "do not give it" in compare_results(store.results, computed.iloc[1:])[0]

@@ -1,5 +1,7 @@
 """Configuration of the GiMeFive family: which network, for which classes, from which kind of input."""
 
+from pathlib import Path
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -7,6 +9,15 @@ from transformers import PreTrainedConfig
 EMOTIONS: tuple[str, ...] = ("happiness", "surprise", "sadness", "anger", "disgust", "fear")
 
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")
+
+
+def resolve_checkpoint(name_or_path):
+    """`"gimefive"` → the folder of the bundled checkpoint, unless a folder of that name stands here; else unchanged."""
+    if str(name_or_path) == "gimefive" and not Path("gimefive").is_dir():
+        bundled = Path(__file__).parent / "checkpoints" / "gimefive"
+        if bundled.is_dir():
+            return str(bundled)
+    return name_or_path
 
 
 @strict
@@ -73,13 +84,18 @@ class GiMeFiveConfig(PreTrainedConfig):
     confidence_threshold: float | None = None
 
     def __post_init__(self, **kwargs):
-        if kwargs.get("id2label") is None and kwargs.get("num_labels") is None:
-            kwargs["id2label"] = dict(enumerate(EMOTIONS))
-            kwargs["label2id"] = {name: index for index, name in enumerate(EMOTIONS)}
+        if self.id2label is None and kwargs.get("num_labels") is None:
+            self.id2label = dict(enumerate(EMOTIONS))
+            self.label2id = {name: index for index, name in enumerate(EMOTIONS)}
         for name in ("widths", "depths", "strides", "se_stages", "classifier_widths"):
             if getattr(self, name) is not None:
                 setattr(self, name, list(getattr(self, name)))
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+        """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
+        return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), **kwargs)
 
     def validate_network(self):
         """Called by `strict` after construction."""
@@ -95,7 +111,9 @@ class GiMeFiveConfig(PreTrainedConfig):
         for name in ("depths", "strides"):
             values = getattr(self, name)
             if values is not None and (len(values) != len(self.widths) or min(values) < 1):
-                raise ValueError(f"{name} must hold one positive number per stage of widths={self.widths}; got {values}")
+                raise ValueError(
+                    f"{name} must hold one positive number per stage of widths={self.widths}; got {values}"
+                )
         if self.pooling not in ("avg", "flatten"):
             raise ValueError(f"pooling must be 'avg' or 'flatten'; got {self.pooling!r}")
         if self.num_channels not in (1, 3):
@@ -116,4 +134,4 @@ class GiMeFiveConfig(PreTrainedConfig):
             raise ValueError(f"confidence_threshold must be in [0, 1] or None; got {self.confidence_threshold}")
 
 
-__all__ = ["ARCHITECTURES", "EMOTIONS", "GiMeFiveConfig"]
+__all__ = ["ARCHITECTURES", "EMOTIONS", "GiMeFiveConfig", "resolve_checkpoint"]

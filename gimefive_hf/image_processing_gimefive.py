@@ -1,12 +1,12 @@
 """Image processor: aligned face crops → `pixel_values`. The one preprocessing of training, evaluation and inference."""
 
-from pathlib import Path
-
 import torch
 from torchvision.transforms.v2 import functional as tvf
 from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
 from transformers.processing_utils import ImagesKwargs
+
+from .configuration_gimefive import resolve_checkpoint
 
 
 class GiMeFiveImageProcessorKwargs(ImagesKwargs, total=False):
@@ -37,9 +37,6 @@ class GiMeFiveImageProcessor(TorchvisionBackend):
     do_rescale = True
     do_normalize = True
 
-    def resize(self, image: torch.Tensor, *args, **kwargs) -> torch.Tensor:
-        return super().resize(image, *args, **kwargs)
-
     def _preprocess(self, images: list[torch.Tensor], do_grayscale: bool, **kwargs):
         if do_grayscale:
             images = [tvf.rgb_to_grayscale(image, num_output_channels=image.shape[-3]) for image in images]
@@ -48,11 +45,7 @@ class GiMeFiveImageProcessor(TorchvisionBackend):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
-        if str(pretrained_model_name_or_path) == "gimefive" and not Path("gimefive").is_dir():
-            bundled = Path(__file__).parent / "checkpoints" / "gimefive"
-            if bundled.is_dir():
-                pretrained_model_name_or_path = str(bundled)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), *args, **kwargs)
 
 
 __all__ = ["GiMeFiveImageProcessor"]

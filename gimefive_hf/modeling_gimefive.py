@@ -1,7 +1,5 @@
 """The GiMeFive networks: feature extractor, and the same with a classifier for the six expressions."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -12,7 +10,7 @@ from transformers.modeling_outputs import (
     ImageClassifierOutputWithNoAttention,
 )
 
-from .configuration_gimefive import GiMeFiveConfig
+from .configuration_gimefive import GiMeFiveConfig, resolve_checkpoint
 
 
 class SqueezeExcitation(nn.Module):
@@ -194,15 +192,6 @@ class GiMeFivePreTrainedModel(PreTrainedModel):
             module.init_non_persistent_buffers()
 
 
-def resolve_checkpoint(name_or_path):
-    """`"gimefive"` → the folder of the bundled checkpoint, unless a folder of that name stands here; else unchanged."""
-    if str(name_or_path) == "gimefive" and not Path("gimefive").is_dir():
-        bundled = Path(__file__).parent / "checkpoints" / "gimefive"
-        if bundled.is_dir():
-            return str(bundled)
-    return name_or_path
-
-
 class GiMeFiveModel(GiMeFivePreTrainedModel):
     """The feature extractor: images → feature map and pooled features."""
 
@@ -231,10 +220,6 @@ class GiMeFiveModel(GiMeFivePreTrainedModel):
         if self.timm is not None:
             return self.features
         return self.stages[-1].features if self.config.architecture == "conv" else self.stages[-1]
-
-    def set_gradient_checkpointing_of_timm(self, enable: bool) -> None:
-        if self.timm is not None:
-            self.timm.set_grad_checkpointing(enable)
 
     def forward(
         self,

@@ -1,0 +1,238 @@
+"""
+The cache: one folder of Arrow files per state of a corpus, written in parts, so that an interrupted build goes on.
+
+The folder's name holds a digest of the corpus's files (names, sizes, CRCs or times), of its list of splits and of its
+reader's code: whatever changes, another folder is built, and stale rows cannot come back.
+"""
+
+import csv
+import hashlib
+import inspect
+import io
+import itertools
+import json
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from ..splits import SplitList
+from .catalogue import Corpus
+from .files import CorpusFiles
+from .schema import FEATURES, LABELS, CorpusError, Entry, Problem, decode, pixel_hash
+
+FORMAT = 1  # raise it when the columns change
+PART = 4096  # entries per part: what an interrupted build may lose
+BATCH_ROWS, BATCH_BYTES = 1000, 16 * 1024 * 1024  # a record batch is written at whichever comes first
+PIL_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP"}
+
+
+def default_cache_dir() -> Path:
+    """`$GIMEFIVE_CACHE`, or `gimefive/corpora` in the user's cache folder."""
+    if os.environ.get("GIMEFIVE_CACHE"):
+        return Path(os.environ["GIMEFIVE_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gimefive" / "corpora"
+
+
+@dataclass
+class Prepared:
+    """A corpus in the cache: its folder, images per split, and everything that was wrong with it."""
+
+    corpus: str
+    folder: Path
+    counts: dict[str, int]
+    problems: list[Problem]
+
+    def files(self, split: str) -> list[Path]:
+        """The Arrow files of one split, in order."""
+        return sorted(self.folder.glob(f"part-*/{split}.arrow"))
+
+
+def make_row(corpus: Corpus, entry: Entry, splits: SplitList) -> tuple[dict, list[Problem]]:
+    """
+    Decode one entry and give its row and what is odd about it; `OSError` or `ValueError` with the reason if the image
+    cannot be read.
+    """
+    assert entry.label in LABELS or (entry.label is None and entry.action_units), entry
+    data = entry.load()
+    try:
+        image = decode(data)
+    except Image.UnidentifiedImageError as error:
+        raise OSError(f"not an image: {len(data)} bytes that begin with {data[:8]!r}") from error
+    except Image.DecompressionBombError as error:
+        raise OSError(f"too large: {error}") from error
+    digest = pixel_hash(image)
+    problems = []
+    expected = PIL_FORMATS.get(Path(entry.source).suffix.lower())
+    with Image.open(io.BytesIO(data)) as header:
+        if expected and header.format != expected:
+            problems.append(Problem(entry.source, f"its name says {expected}, its bytes are {header.format}", False))
+    row = {
+        "image": {"bytes": data, "path": None},
+        "label": None if entry.label is None else LABELS.index(entry.label),
+        "votes": entry.votes,
+        "action_units": entry.action_units,
+        "corpus": corpus.name,
+        "split": splits.find(entry.source, entry.split, entry.subject) or splits.by_rule(digest, entry.split),
+        "subject": entry.subject,
+        "source": entry.source,
+        "sha256": digest,
+    }
+    return row, problems
+
+
+class PartWriter:
+    """Writes the rows of one part, a file per split, holding no more than one record batch of each in memory."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.counts = folder, Counter()
+        self._stack = ExitStack()
+        self._writers: dict[str, pa.RecordBatchStreamWriter] = {}
+        self._rows: dict[str, list[dict]] = defaultdict(list)
+        self._bytes: Counter[str] = Counter()
+        folder.mkdir(parents=True)
+
+    def add(self, row: dict) -> None:
+        split = row["split"]
+        self._rows[split].append(row)
+        self._bytes[split] += len(row["image"]["bytes"])
+        self.counts[split] += 1
+        if len(self._rows[split]) >= BATCH_ROWS or self._bytes[split] >= BATCH_BYTES:
+            self._flush(split)
+
+    def _flush(self, split: str) -> None:
+        schema = FEATURES.arrow_schema
+        if split not in self._writers:
+            sink = self._stack.enter_context(pa.OSFile(str(self.folder / f"{split}.arrow"), "wb"))
+            self._writers[split] = self._stack.enter_context(pa.ipc.new_stream(sink, schema))
+        self._writers[split].write_batch(pa.RecordBatch.from_pylist(self._rows.pop(split), schema=schema))
+        del self._bytes[split]
+
+    def close(self) -> None:
+        for split in list(self._rows):
+            self._flush(split)
+        self._stack.close()
+
+
+def write_part(folder: Path, corpus: Corpus, items: Iterable[Entry | Problem], splits: SplitList) -> None:
+    """Write one part beside its final place, then move it there: a part that exists is whole."""
+    draft = folder.with_suffix(".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    writer, problems = PartWriter(draft), []
+    for item in items:
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        try:
+            row, odd = make_row(corpus, item, splits)
+        except (OSError, ValueError, SyntaxError) as error:  # PIL raises all three for damaged files
+            problems.append(Problem(item.source, f"cannot be read: {error}"))
+            continue
+        writer.add(row)
+        problems += odd
+    writer.close()
+    summary = {"counts": writer.counts, "problems": [asdict(problem) for problem in problems]}
+    (draft / "part.json").write_text(json.dumps(summary, indent=1))
+    os.rename(draft, folder)
+
+
+def cache_key(corpus: Corpus, files: CorpusFiles, splits: SplitList) -> str:
+    """Digest of everything that the rows depend on."""
+    try:
+        code = Path(inspect.getsourcefile(corpus.read) or "").read_bytes()
+    except (TypeError, OSError):  # a reader typed in at a prompt has no file
+        code = corpus.read.__code__.co_code
+    text = f"{FORMAT} {corpus.name} {files.digest} {splits.digest} {hashlib.sha256(code).hexdigest()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare(corpus: Corpus, path: Path, cache_dir: Path, progress: bool = False) -> Prepared:
+    """
+    Build the cache of one corpus, or find it built; an interrupted build goes on at its last whole part.
+
+    Args:
+        corpus: which reader.
+        path: the corpus's folder or zip.
+        cache_dir: folder of all caches.
+        progress: show a bar on stderr.
+
+    Raises:
+        CorpusError: if there is nothing to read at `path`, or no image in it.
+    """
+    files = CorpusFiles(path)
+    splits = SplitList(corpus.name, corpus.subjects)
+    folder = Path(cache_dir) / f"{corpus.name}-{cache_key(corpus, files, splits)}"
+    done = folder / "complete.json"
+    if not done.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not done.is_file():
+                build(corpus, files, splits, folder, progress)
+    summary = json.loads(done.read_text())
+    problems = [Problem(**problem) for problem in summary["problems"]]
+    if not summary["counts"]:
+        raise CorpusError(f"{corpus.name}: no image of this corpus in {path}\n{describe(problems)}")
+    return Prepared(corpus.name, folder, summary["counts"], problems)
+
+
+def build(corpus: Corpus, files: CorpusFiles, splits: SplitList, folder: Path, progress: bool) -> None:
+    """Write all missing parts, then `problems.csv` and `complete.json`."""
+    items = watched(corpus, files, splits, progress)
+    for number in itertools.count():
+        part = folder / f"part-{number:05d}"
+        chunk = list(itertools.islice(items, PART))
+        if not chunk:
+            break
+        if not part.is_dir():
+            write_part(part, corpus, chunk, splits)
+    counts: Counter[str] = Counter()
+    problems: list[Problem] = []
+    for part in sorted(folder.glob("part-?????")):
+        summary = json.loads((part / "part.json").read_text())
+        counts.update(summary["counts"])
+        problems += [Problem(**problem) for problem in summary["problems"]]
+    with open(folder / "problems.csv", "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(["corpus", "source", "reason", "left_out"])
+        writer.writerows([corpus.name, p.source, p.reason, p.left_out] for p in problems)
+    draft = folder / "complete.json.draft"
+    draft.write_text(json.dumps({"counts": counts, "problems": [asdict(p) for p in problems]}))
+    os.replace(draft, folder / "complete.json")
+
+
+def watched(corpus: Corpus, files: CorpusFiles, splits: SplitList, progress: bool) -> Iterator[Entry | Problem]:
+    """The reader's items after the refused paths, and before the listed images that the corpus turned out to lack."""
+    yield from files.problems
+    missing = set(splits.sources)
+    for item in tqdm(corpus.read(files), corpus.name, unit=" images", disable=not progress):
+        if isinstance(item, Entry):
+            missing.discard(splits.listed_source(item.source))
+        yield item
+    if splits.sources and len(missing) < len(splits.sources):  # else it is another copy, with other names
+        yield from half_there(missing, len(splits.sources))
+
+
+def half_there(missing: set[str], listed: int, most: int = 20) -> Iterator[Problem]:
+    """One problem per listed image that is not there, or one per folder that lacks more than `most`."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for source in sorted(missing):
+        folders[source.rsplit("/", 1)[0]].append(source)
+    for folder, sources in sorted(folders.items()):
+        if len(sources) > most:
+            yield Problem(folder, f"{len(sources):,} of the {listed:,} images in the list of splits are not here")
+        else:
+            yield from (Problem(source, "stands in the list of splits, but is not here") for source in sources)
+
+
+def describe(problems: list[Problem], most: int = 10) -> str:
+    """The first problems, one per line, and how many more there are."""
+    lines = [f"  {p.source}: {p.reason}{'' if p.left_out else ' (kept)'}" for p in problems[:most]]
+    return "\n".join(lines + ([f"  … and {len(problems) - most} more"] if len(problems) > most else []))

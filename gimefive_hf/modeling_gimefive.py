@@ -1,5 +1,7 @@
 """The GiMeFive networks: feature extractor, and the same with a classifier for the six expressions."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -34,7 +36,7 @@ class ConvBlock(GradientCheckpointingLayer):
         width = config.widths[stage]
         depth = config.depths[stage] if config.depths else 1
         channels = [in_channels] + [width] * depth
-        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in zip(channels, channels[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in pairwise(channels))
         count = 0 if not config.batch_norm else 1 if config.share_batch_norm else depth
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(count))
         # Also the place where a class activation map reads the features: after the last ReLU, before the pooling.
@@ -234,7 +236,7 @@ class GiMeFiveModel(GiMeFivePreTrainedModel):
                 architectures), or input and last feature map (timm).
 
         Returns:
-            `last_hidden_state` (batch, c, h, w), for token models (batch, tokens, c); `pooler_output` (batch, features).
+            `last_hidden_state` (batch, c, h, w), or (batch, tokens, c) of a token model; `pooler_output` (batch, features).
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != self.config.num_channels:
             raise ValueError(
@@ -311,7 +313,7 @@ def build_classifier(config: GiMeFiveConfig, in_features: int) -> nn.Sequential:
     """Linear layers with ReLU between them; dropout once, after the first hidden layer or before the only layer."""
     widths = [in_features, *config.classifier_widths]
     layers: list[nn.Module] = [nn.BatchNorm1d(in_features)] if config.classifier_batch_norm else []
-    for index, (i, o) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (i, o) in enumerate(pairwise(widths)):
         layers += [nn.Linear(i, o), nn.ReLU()]
         if index == 0:
             layers.append(nn.Dropout(config.classifier_dropout))

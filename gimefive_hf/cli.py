@@ -1,0 +1,49 @@
+"""The `gimefive` command: one subcommand a module, imported when it is called."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+# Subcommand → module of this package with HELP, add_arguments(parser) and run(args) → exit code.
+COMMANDS = {
+    "predict": "command_predict",
+    "demo": "command_demo",
+}
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser with all subcommands; only that of `command` gets its arguments, so that only it is imported."""
+    from .version import __version__
+
+    parser = argparse.ArgumentParser(prog="gimefive", description="Facial expressions: which, how sure, and why.")
+    parser.add_argument("--version", action="version", version=f"gimefive {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module_name in COMMANDS.items():
+        module = import_module(f".{module_name}", __package__)
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        if name == command:
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand. Exit code 0: all went well; 1: unforeseen; 2: a mistake in the call or in an input."""
+    argv = sys.argv[1:] if argv is None else argv
+    command = next((word for word in argv if word in COMMANDS), None)
+    args = build_parser(command).parse_args(argv)
+    try:
+        return args.run(args)
+    except ValueError as error:  # a user's mistake; the text says what was expected
+        print(f"gimefive {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

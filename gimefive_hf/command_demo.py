@@ -1,0 +1,25 @@
+"""`gimefive demo`: start the Gradio Space on this machine."""
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+HELP = "open the demo in the browser"
+APP = Path(__file__).parent.parent / "spaces" / "demo" / "app.py"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not APP.is_file():
+        raise ValueError("the demo is part of the repository (spaces/demo); run this from a clone, installed by `make`")
+    sys.path.insert(0, str(APP.parent))
+    app = runpy.run_path(str(APP))
+    app["launch"](model=args.model, host=args.host, port=args.port, open_browser=not args.no_browser)
+    return 0

@@ -1,0 +1,68 @@
+"""`gimefive predict PHOTO…`: the faces of each photo and their scores, as a table or as JSON."""
+
+import argparse
+import json
+import sys
+
+from .recognizer import ExpressionRecognizer, Face
+
+HELP = "score the faces in photos"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image files")
+    parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
+    parser.add_argument("--crops", action="store_true", help="each photo is one face, already cropped; search nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON object per photo and line")
+
+
+def run(args: argparse.Namespace) -> int:
+    fer = ExpressionRecognizer.from_pretrained(args.model)
+    if not args.json:
+        print(header(fer.emotions))
+    code = 0
+    for photo in args.photos:
+        try:
+            faces = fer(photo, crops=args.crops, landmarks=args.json)
+        except ValueError as error:
+            code = 2
+            print(f"gimefive predict: {error}", file=sys.stderr)
+            if args.json:
+                print(json.dumps({"photo": photo, "error": str(error), "faces": []}, ensure_ascii=False))
+            continue
+        print(as_json(photo, faces) if args.json else as_rows(photo, faces), flush=True)
+    return code
+
+
+def header(emotions: tuple[str, ...]) -> str:
+    return f"{'photo':24} {'face':>4} {'box (x y w h)':>21}  {'emotion':18}" + "".join(f"{name:>10}" for name in emotions)
+
+
+def as_rows(photo: str, faces: list[Face]) -> str:
+    """One line per face, numbered from 1 as in the demo; one line that says so where there is none."""
+    name = photo if len(photo) <= 24 else f"…{photo[-23:]}"
+    if not faces:
+        return f"{name:24}    0 {'':>21}  no face found"
+    lines = []
+    for number, face in enumerate(faces, 1):
+        box = " ".join(f"{round(value)}" for value in face.box)
+        scores = "".join(f"{score:10.3f}" for score in face.scores.values())
+        lines.append(f"{name:24} {number:4d} {box:>21}  {face.label:18}{scores}")
+    return "\n".join(lines)
+
+
+def as_json(photo: str, faces: list[Face]) -> str:
+    rows = [
+        {
+            "box": [round(value, 2) for value in face.box],
+            # a crop was not searched for, so it has no detection score
+            "detection_score": None if face.detection_score != face.detection_score else face.detection_score,
+            "emotion": face.emotion,
+            "confidence": face.score,
+            "clear": face.is_clear,
+            "scores": face.scores,
+            "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
+        }
+        for face in faces
+    ]
+    return json.dumps({"photo": photo, "faces": rows}, ensure_ascii=False)

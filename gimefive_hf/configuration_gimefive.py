@@ -8,6 +8,12 @@ from transformers import PreTrainedConfig
 # The one label order of the project: index i of every score vector is EMOTIONS[i].
 EMOTIONS: tuple[str, ...] = ("happiness", "surprise", "sadness", "anger", "disgust", "fear")
 
+# What transformers itself passes to a config beyond its fields.
+EXTRAS = frozenset(
+    "attn_implementation auto_map custom_pipelines model_type name_or_path num_labels quantization_config "
+    "tie_word_embeddings torch_dtype use_cache".split()
+)
+
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")
 
 
@@ -84,9 +90,16 @@ class GiMeFiveConfig(PreTrainedConfig):
     confidence_threshold: float | None = None
 
     def __post_init__(self, **kwargs):
-        if self.id2label is None and kwargs.get("num_labels") is None:
-            self.id2label = dict(enumerate(EMOTIONS))
-            self.label2id = {name: index for index, name in enumerate(EMOTIONS)}
+        unknown = sorted(name for name in kwargs if name not in EXTRAS and not name.startswith("_"))
+        if unknown:  # transformers would store them, and a misspelt option would change nothing
+            raise ValueError(f"GiMeFiveConfig has no option {', '.join(unknown)}")
+        # Seven classes are the six and neutral; other counts get transformers' anonymous names.
+        names = {None: EMOTIONS, 6: EMOTIONS, 7: (*EMOTIONS, "neutral")}.get(kwargs.get("num_labels"))
+        if names and (self.id2label is None or ("num_labels" in kwargs and len(self.id2label) != len(names))):
+            self.id2label, self.label2id = dict(enumerate(names)), None
+            kwargs.pop("num_labels", None)
+        if self.id2label is not None and self.label2id is None:
+            self.label2id = {name: int(index) for index, name in self.id2label.items()}
         for name in ("widths", "depths", "strides", "se_stages", "classifier_widths"):
             if getattr(self, name) is not None:
                 setattr(self, name, list(getattr(self, name)))

@@ -236,7 +236,7 @@ class GiMeFiveModel(GiMeFivePreTrainedModel):
                 architectures), or input and last feature map (timm).
 
         Returns:
-            `last_hidden_state` (batch, c, h, w), or (batch, tokens, c) of a token model; `pooler_output` (batch, features).
+            `last_hidden_state` (batch, c, h, w), or (batch, tokens, c); `pooler_output` (batch, features).
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != self.config.num_channels:
             raise ValueError(

@@ -127,8 +127,9 @@ def compute_metrics(
     Args:
         probabilities: (n, classes), rows add up to 1.
         labels: (n,) class indices.
-        groups: (n,) anything hashable by numpy, such as the subject of each image; images of one group are drawn
-            together, because they are not independent. None: every image is its own group.
+        groups: (n,) anything that numpy sorts, such as the subject of each image; images of one group are drawn
+            together, because they are not independent. As few groups give intervals that are too narrow, the interval
+            then spans that of the groups and that of the images. None: every image is its own group.
 
     Raises:
         ValueError: for no images, shapes that do not fit, rows that are no distributions.
@@ -136,23 +137,58 @@ def compute_metrics(
     check_scores(probabilities, labels)
     n, classes = probabilities.shape
     terms = image_terms(probabilities.astype(np.float64), labels)
-    index = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     exact = metrics_of_sums(terms.sum(0, keepdims=True), classes)
-    step = max(1, 4_000_000 // n)  # bounds the memory of the weights
-    parts = [
-        metrics_of_sums(resample_weights(index, min(step, resamples - start), seed + start) @ terms, classes)
-        for start in range(0, resamples, step)
+    draws = [draw_metrics(terms, np.arange(n), classes, resamples, seed)]
+    index = group_index(groups, n)
+    if index.max() + 1 < n:
+        draws.append(draw_metrics(terms, index, classes, resamples, seed))
+    scores = [
+        Score(name, None, float(exact[name][0]), *widest([interval(drawn[name]) for drawn in draws]), n)
+        for name in METRICS
     ]
-    drawn = {name: np.concatenate([part[name] for part in parts]) for name in exact}
-    scores = [Score(name, None, float(exact[name][0]), *interval(drawn[name]), n) for name in METRICS]
     matrix = confusion_matrix(labels, probabilities.argmax(1), classes)
     denominators = {"recall": matrix.sum(1), "precision": matrix.sum(0)}
     for name in CLASS_METRICS:
         for label in range(classes):
             value = float(exact[name][0, label])
             n_class = int(denominators[name][label])
-            scores.append(Score(name, label, value, *interval(drawn[name][:, label]), n_class))
+            bounds = widest([interval(drawn[name][:, label]) for drawn in draws])
+            scores.append(Score(name, label, value, *bounds, n_class))
     return scores
+
+
+def group_index(groups: np.ndarray | None, n: int) -> np.ndarray:
+    """Groups (n,) as indices 0, 1, …; without groups every image has its own."""
+    return np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+
+
+def draw_metrics(
+    terms: np.ndarray, index: np.ndarray, classes: int, resamples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Metrics of bootstrap resamples, (resamples,) or (resamples, classes) each; `index` (n,) tells the groups."""
+    step = max(1, 4_000_000 // len(terms))  # bounds the memory of the weights
+    parts = [
+        metrics_of_sums(resample_weights(index, min(step, resamples - start), seed + start) @ terms, classes)
+        for start in range(0, resamples, step)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def mean_interval(values: np.ndarray, groups: np.ndarray | None, resamples: int = 1000) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of `values` (n,), with `groups` as in `compute_metrics`."""
+    bounds = []
+    for index in (np.arange(len(values)), group_index(groups, len(values))):
+        weights = resample_weights(index, resamples, 0)
+        bounds.append(interval(weights @ values / weights.sum(1)))
+    return widest(bounds)
+
+
+def widest(bounds: list[tuple[float, float]]) -> tuple[float, float]:
+    """The interval that spans all; an undefined one (NaN) spans nothing."""
+    defined = [pair for pair in bounds if not math.isnan(pair[0])]
+    if not defined:
+        return math.nan, math.nan
+    return min(low for low, _ in defined), max(high for _, high in defined)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -203,7 +239,9 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
     only_a = int((right_a & ~right_b).sum())
     only_b = int((right_b & ~right_a).sum())
     n, k = only_a + only_b, min(only_a, only_b)
-    log_terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)]
+    log_terms = [
+        math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)
+    ]
     return only_a, only_b, min(1.0, 2 * math.fsum(math.exp(term) for term in log_terms))
 
 
@@ -224,7 +262,7 @@ def permutation_test(
     """
     if in_first.all() or not in_first.any():
         raise ValueError("both subgroups need at least one image")
-    index = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    index = group_index(groups, len(values))
     total, count = np.bincount(index, values), np.bincount(index)
     members = np.bincount(index, in_first)
     if not np.all((members == 0) | (members == count)):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .configuration_gimefive import EMOTIONS
-from .metrics import compute_metrics, confusion_matrix, interval, resample_weights
+from .metrics import compute_metrics, confusion_matrix, mean_interval
 from .results import (
     NEUTRAL,
     RESULT_COLUMNS,
@@ -82,9 +82,8 @@ def score_rows(frame: pd.DataFrame, classes: int) -> Iterator[dict]:
         right = np.zeros(total)
         if len(found):
             right[is_found] = probabilities.argmax(1) == labels
-        weights = resample_weights(np.unique(image_groups(frame), return_inverse=True)[1].reshape(-1), 1000, 0)
         for metric, values in (("faces_found", is_found.astype(float)), ("accuracy_of_all", right)):
-            low, high = interval(weights @ values / weights.sum(1))
+            low, high = mean_interval(values, image_groups(frame))
             row = {"metric": metric, "class": "", "value": float(values.mean()), "low": low, "high": high}
             yield row | {"n_scored": total, "n_total": total}
 

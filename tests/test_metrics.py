@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from gimefive_hf.metrics import compute_metrics, confidence_bins, confusion_matrix, mcnemar, permutation_test, reliability
+from gimefive_hf.metrics import (
+    compute_metrics,
+    confidence_bins,
+    confusion_matrix,
+    mcnemar,
+    permutation_test,
+    reliability,
+)
 
 # Three classes, five images. Predictions 0, 0, 1, 2, 1 for labels 0, 1, 1, 2, 2.
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9], [0.2, 0.5, 0.3]])
@@ -89,6 +96,17 @@ def test_grouped_interval_is_wider_when_images_of_a_group_agree():
     assert ratio == pytest.approx(5, rel=0.2)  # √25 images per group
 
 
+def test_few_groups_never_narrow_the_interval():
+    probabilities = np.where(np.array([1, 1, 0] * 4)[:, None] == 1, [0.9, 0.1], [0.1, 0.9])
+    labels = np.zeros(12, dtype=np.int64)
+    alone = by_name(compute_metrics(probabilities, labels))["accuracy"]
+    grouped = by_name(compute_metrics(probabilities, labels, groups=np.repeat([0, 1], 6)))["accuracy"]
+    assert (grouped.low, grouped.high) == (
+        alone.low,
+        alone.high,
+    )  # both subjects have 2/3: they alone would give no width
+
+
 def test_intervals_are_repeatable():
     first = compute_metrics(PROBABILITIES, LABELS)
     assert [s.low for s in first] == pytest.approx([s.low for s in compute_metrics(PROBABILITIES, LABELS)], nan_ok=True)
@@ -141,6 +159,8 @@ def test_permutation_test_by_hand():
 def test_permutation_test_moves_whole_subjects():
     values = np.array([1.0, 1.0, 0.0, 0.0])
     first = np.array([True, True, False, False])
-    assert permutation_test(values, first, groups=np.array(["a", "a", "b", "b"]))[1] == 1.0  # two subjects prove nothing
+    assert (
+        permutation_test(values, first, groups=np.array(["a", "a", "b", "b"]))[1] == 1.0
+    )  # two subjects prove nothing
     with pytest.raises(ValueError, match="one subgroup only"):
         permutation_test(values, first, groups=np.array(["a", "a", "a", "b"]))

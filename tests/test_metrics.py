@@ -58,7 +58,8 @@ def test_class_metrics_by_hand_with_denominators():
 
 def test_missing_class_is_nan_not_zero():
     scores = compute_metrics(np.array([[0.6, 0.4, 0.0], [0.7, 0.2, 0.1]]), np.array([0, 1]))
-    assert math.isnan(by_name(scores, 2)["recall"].value) and by_name(scores, 2)["recall"].n == 0
+    assert math.isnan(by_name(scores, 2)["recall"].value)
+    assert by_name(scores, 2)["recall"].n == 0
     assert math.isnan(by_name(scores, 1)["precision"].value)
     assert by_name(scores)["balanced_accuracy"].value == pytest.approx(0.5)  # of the two classes that have images
 
@@ -135,8 +136,10 @@ def test_confidence_bins_at_the_edges():
 def test_reliability_by_hand():
     diagram = reliability(np.array([[0.62, 0.38], [0.64, 0.36], [0.95, 0.05]]), np.array([0, 1, 0]), bins=10)
     assert [entry.n if entry else 0 for entry in diagram] == [0] * 6 + [2, 0, 0, 1]
-    assert diagram[6].confidence == pytest.approx(0.63) and diagram[6].accuracy == 0.5
-    assert diagram[9].accuracy == 1.0 and diagram[0] is None
+    assert diagram[6].confidence == pytest.approx(0.63)
+    assert diagram[6].accuracy == 0.5
+    assert diagram[9].accuracy == 1.0
+    assert diagram[0] is None
 
 
 def test_mcnemar_by_hand():

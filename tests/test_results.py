@@ -77,7 +77,8 @@ def test_half_written_file_is_named_and_the_rest_is_read(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     (tmp_path / "predictions" / "alpha.part").write_bytes(b"")
     store = read_store(tmp_path)
-    assert set(store.models) == {"alpha"} and set(store.results["model"]) == {"alpha"}
+    assert set(store.models) == {"alpha"}
+    assert set(store.results["model"]) == {"alpha"}
     assert any("beta.parquet is not a whole Parquet file" in problem for problem in store.problems)
     assert any("alpha.part" in problem for problem in store.problems)
     assert any("'beta', of which there are no predictions" in problem for problem in store.problems)
@@ -103,7 +104,8 @@ def test_duplicate_and_strange_result_rows_are_named(tmp_path):
 def test_results_by_hand():
     frame = make_predictions(n=12, right=1.0)
     table = compute_results(frame, make_facts(), None)
-    assert value(table, "accuracy")["value"] == 1.0 and value(table, "accuracy")["n_total"] == 12
+    assert value(table, "accuracy")["value"] == 1.0
+    assert value(table, "accuracy")["n_total"] == 12
     assert value(table, "confusion", **{"class": "fear>fear"})["value"] == 2
     assert value(table, "recall", **{"class": "fear"})["n_scored"] == 2
 
@@ -115,7 +117,8 @@ def test_leak_free_leaves_the_twins_out():
     table = compute_results(frame, make_facts(), leaked)
     assert value(table, "accuracy")["value"] == pytest.approx(9 / 12)
     row = value(table, "accuracy", subset="leak-free")
-    assert row["value"] == pytest.approx(9 / 10) and row["n_total"] == 10
+    assert row["value"] == pytest.approx(9 / 10)
+    assert row["n_total"] == 10
 
 
 def test_a_face_not_found_counts_in_the_total_only():

@@ -7,6 +7,7 @@ Two published seven-class models, rebuilt in torch from the weights inside packa
 Both give probabilities (n, 7) in the order of `EMOTIONS`, then neutral.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ class FaceExpressionNet(nn.Module):
     def __init__(self):
         super().__init__()
         widths = (3, 32, 64, 128, 256)
-        self.blocks = nn.ModuleList(DenseBlock(i, o, i == 3) for i, o in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(DenseBlock(i, o, i == 3) for i, o in itertools.pairwise(widths))
         self.fc = nn.Linear(256, 7)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,52 @@
+# `make demo` and `make test` set up what they need in .venv; a second call starts at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+export GRADIO_ANALYTICS_ENABLED ?= False
+
+.PHONY: help demo test test-all lint explorer check-results render clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
+
+demo: $(VENV)/.installed            ## open the Gradio demo at http://127.0.0.1:7860
+	$(BIN)/gimefive demo
+
+explorer: $(VENV)/.installed            ## open the Streamlit explorer at http://127.0.0.1:8501
+	$(BIN)/gimefive explorer
+
+test: $(VENV)/.installed-test lint            ## lint, types and the default tests (under six minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed-test lint            ## the same and the slow tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test            ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check-results: $(VENV)/.installed-test            ## recompute every stored figure from the stored predictions
+	$(BIN)/python -m training.check_results
+
+render: $(VENV)/.installed-test            ## fill README and cards from the results
+	$(BIN)/python -m training.render
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# One call of pip for everything: packages installed one after the other undo each other's bounds.
+$(VENV)/.installed: $(VENV)/.python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.python requirements.txt requirements-test.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-test.txt -e .
+	touch $@ $(VENV)/.installed
+
+clean:            ## remove the virtual environment and caches
+	rm -rf $(VENV) .ruff_cache .mypy_cache build *.egg-info

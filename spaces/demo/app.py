@@ -1,0 +1,66 @@
+"""
+The GiMeFive Space: a photo in, six scores a face with their evidence out.
+
+    gimefive demo            # or: python spaces/demo/app.py
+"""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+import image_tab
+
+from gimefive_hf import ExpressionRecognizer
+
+MAX_FILE_SIZE = "20mb"
+
+INTRO = """
+# GiMeFive
+Which of six expressions a face shows, how sure the network is, and where it looked.
+"""
+
+NOTE = """
+**Read the scores with care.** They describe an *expression*, the way a face looks in one picture, and how often people
+gave such pictures that name. They do not tell what someone feels: people smile without joy and grieve without tears,
+and the situation decides what a face means. There are only six categories here, and neutral is none of them.
+Photos are processed in memory and deleted after the request.
+"""
+
+CSS = """
+.gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
+#note { font-size: 0.9rem; opacity: 0.9; }
+"""
+
+
+def build(model: str = "gimefive") -> gr.Blocks:
+    """The page with its tabs, around one recogniser."""
+    fer = ExpressionRecognizer.from_pretrained(model)
+    # Uploads are deleted when they are older than a minute; looked for once a minute.
+    with gr.Blocks(title="GiMeFive", analytics_enabled=False, delete_cache=(60, 60)) as page:
+        gr.Markdown(INTRO)
+        with gr.Tabs(), gr.Tab("Image", id="image"):
+            image_tab.build(fer)
+        gr.Markdown(NOTE, elem_id="note")
+    return page
+
+
+def launch(model: str = "gimefive", host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False) -> None:
+    """Build the page and serve it until interrupted."""
+    page = build(model)
+    page.queue(max_size=32, default_concurrency_limit=1)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        max_file_size=MAX_FILE_SIZE,
+        theme=gr.themes.Soft(),
+        css=CSS,
+        show_error=True,
+    )
+
+
+if __name__ == "__main__":
+    launch(
+        host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port=int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    )

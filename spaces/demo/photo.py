@@ -1,0 +1,68 @@
+"""Photos between the browser and the page's functions, without a file that outlives the request."""
+
+import base64
+import binascii
+import io
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from gradio.data_classes import ImageData
+from numpy.typing import NDArray
+from PIL import Image
+
+# The browser keeps the photo at this size at most and sends it along when another face or method is chosen.
+HELD_SIDE = 1600
+
+
+class Photo(gr.Image):
+    """
+    An image input whose function gets (name, bytes) of the file, as it came, or None.
+
+    The upload is deleted before the function runs, so that no face stays on the server's disk, and nothing is decoded
+    here: what is wrong with the file is for `load_image` to say, which names no folder.
+    """
+
+    def preprocess(self, payload: ImageData | None) -> tuple[str, bytes] | None:
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            return "snapshot", decode_data_url(payload.url)
+        if payload.path is None:
+            raise gr.Error("No photo arrived; please try again.", print_exception=False)
+        path = Path(payload.path)
+        try:
+            return payload.orig_name or path.name, path.read_bytes()
+        except FileNotFoundError:
+            raise gr.Error("This photo was deleted after its request; please upload it again.") from None
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def decode_data_url(url: str) -> bytes:
+    """The bytes in a base64 data URL. Raises ValueError if it is none."""
+    try:
+        return base64.b64decode(url.split(",", 1)[1], validate=True)
+    except (IndexError, binascii.Error):
+        raise ValueError("expected a base64 data URL") from None
+
+
+def to_data_url(image: NDArray[np.uint8], quality: int = 92) -> str:
+    """RGB uint8 (height, width, 3) → JPEG data URL."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def shrink(image: NDArray[np.uint8], side: int = HELD_SIDE) -> NDArray[np.uint8]:
+    """The image with its longer side at most `side` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.array(picture)
+
+
+def image_html(image: NDArray[np.uint8], description: str, element_id: str) -> str:
+    """An <img> that carries its pixels, so that the server need not keep a file for it."""
+    return (
+        f'<img id="{element_id}" alt="{description}" src="{to_data_url(image)}" style="width:100%;border-radius:8px">'
+    )

@@ -9,6 +9,8 @@ from importlib import import_module
 COMMANDS = {
     "predict": "command_predict",
     "demo": "command_demo",
+    "score": "command_score",
+    "explain": "command_explain",
 }
 
 

@@ -1,0 +1,228 @@
+"""
+Which explanation methods are worth trusting for a model, measured on real test images.
+
+    python -m training.faithfulness --model gimefive --data DIR
+
+Writes the rows of the model in `training/results/faithfulness.csv` and `faithfulness_curves.csv` and the picture
+`faithfulness_MODEL.png`. `--methods` measures some of the methods only and leaves the others' rows as they are.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gimefive_hf.explain import METHODS, explain, reported_classes
+from gimefive_hf.faithfulness import (
+    BASELINES,
+    Estimate,
+    area,
+    baseline_maps,
+    blurred,
+    curve_ends,
+    curves,
+    estimate,
+    pointing_hits,
+    proportion,
+    randomised,
+    rank_correlation,
+)
+from gimefive_hf.landmarks import LandmarkDetector
+from gimefive_hf.regions import crop_landmarks, region_map
+from gimefive_hf.results import DEFAULT_STORE
+
+from .test_images import TestImages, draw_test_images, load_model, model_pixels
+
+BATCH = 50
+# A map that hardly changes when the weights are drawn anew cannot explain them (mean Spearman correlation).
+SAME_MAP = 0.5
+# Landmarks count only where the landmark network is this sure that it sees a face.
+SURE_FACE = 0.5
+
+
+@dataclass
+class Measured:
+    """What is measured of one method, image by image."""
+
+    deletion: list[np.ndarray] = field(default_factory=list)  # curves (n, steps + 1)
+    insertion: list[np.ndarray] = field(default_factory=list)
+    hits: list[np.ndarray] = field(default_factory=list)  # bool (images with landmarks,)
+    seconds: float = 0.0
+
+    def gaps(self) -> np.ndarray:
+        """Insertion minus deletion area of each image: the one number by which methods are ranked."""
+        return area(np.concatenate(self.insertion)) - area(np.concatenate(self.deletion))
+
+
+def measure(model, processor, images: TestImages, methods: list[str], steps: int) -> dict[str, Measured]:
+    """Curves and pointing of each method and baseline."""
+    measured = {name: Measured() for name in (*methods, *BASELINES)}
+    landmarks = LandmarkDetector()
+    for start in range(0, len(images), BATCH):
+        crops = images.crops[start : start + BATCH]
+        pixel_values = model_pixels(processor, crops)
+        size = tuple(pixel_values.shape[-2:])
+        targets = reported_classes(model, pixel_values)
+        emotions = [model.config.id2label[target] for target in targets]
+        found = [crop_landmarks(crop, landmarks) for crop in crops]
+        sure = np.array([presence >= SURE_FACE for _, presence in found])
+        scale = size[0] / crops.shape[1]
+        regions = np.stack([region_map(points * scale, size) for points, _ in found])
+        grey = luma(crops, size)
+        blur = blurred(pixel_values)
+        ends = curve_ends(model, pixel_values, targets, blur)
+        for name, result in measured.items():
+            began = time.perf_counter()
+            if name in METHODS:
+                heat = explain(model, pixel_values, name, targets)
+            else:
+                heat = baseline_maps(name, grey, seed=start)
+            result.seconds += time.perf_counter() - began
+            deletion, insertion = curves(model, pixel_values, targets, heat, steps, blur, ends)
+            result.deletion.append(deletion)
+            result.insertion.append(insertion)
+            names = [emotion for emotion, kept in zip(emotions, sure, strict=True) if kept]
+            result.hits.append(pointing_hits(heat[sure], regions[sure], names))
+        print(f"{min(start + BATCH, len(images))} of {len(images)} images", file=sys.stderr, flush=True)
+    return measured
+
+
+def luma(crops: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 RGB (n, h, w, 3) → uint8 grey (n, H, W) of the network's size."""
+    import cv2
+
+    return np.stack([cv2.cvtColor(cv2.resize(crop, size[::-1]), cv2.COLOR_RGB2GRAY) for crop in crops])
+
+
+def sanity(model, processor, images: TestImages, methods: list[str], seed: int = 0) -> dict[str, dict[str, Estimate]]:
+    """Rank correlation of each method's maps with those of the model after part of its weights were drawn anew."""
+    pixel_values = model_pixels(processor, images.crops)
+    targets = reported_classes(model, pixel_values)
+    result: dict[str, dict[str, Estimate]] = {name: {} for name in methods}
+    strangers = {part: randomised(model, part, seed) for part in ("classifier", "all")}
+    for name in methods:
+        heat = explain(model, pixel_values, name, targets)
+        for part, stranger in strangers.items():
+            result[name][part] = estimate(rank_correlation(heat, explain(stranger, pixel_values, name, targets)))
+    return result
+
+
+def spread(prefix: str, e: Estimate) -> dict[str, float]:
+    return {prefix: e.value, f"{prefix}_low": e.low, f"{prefix}_high": e.high}
+
+
+def table(name: str, measured: dict[str, Measured], checks: dict[str, dict[str, Estimate]]) -> pd.DataFrame:
+    """One row per method and baseline, best first; see `verdict` for the last column."""
+    gaps = {method: result.gaps() for method, result in measured.items()}
+    strongest = max(BASELINES, key=lambda baseline: gaps[baseline].mean())
+    rows = []
+    for method, result in measured.items():
+        n = len(gaps[method])
+        hits = np.concatenate(result.hits)
+        pointing = proportion(int(hits.sum()), len(hits))
+        row = {"model": name, "method": method, "kind": "method" if method in METHODS else "baseline", "images": n}
+        row |= spread("insertion", estimate(area(np.concatenate(result.insertion))))
+        row |= spread("deletion", estimate(area(np.concatenate(result.deletion))))
+        row |= spread("gap", estimate(gaps[method]))
+        # Paired: the same images under both maps.
+        row |= {"strongest_baseline": strongest} | spread("margin", estimate(gaps[method] - gaps[strongest]))
+        row |= spread("pointing", pointing) | {"pointing_images": pointing.n}
+        for part in ("classifier", "all"):
+            check = checks.get(method, {}).get(part, Estimate(np.nan, np.nan, np.nan, 0))
+            row |= spread(f"same_after_random_{part}", check)
+            row["sanity_images"] = check.n
+        row["milliseconds_per_image"] = 1000 * result.seconds / n
+        row["verdict"] = verdict(row)
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("gap", ascending=False, kind="stable")
+
+
+def verdict(row: dict) -> str:
+    """One plain sentence on what the row means."""
+    if row["kind"] == "baseline":
+        return "knows nothing of the model"
+    if not row["margin_low"] > 0:
+        return f"not shown to be better than {row['strongest_baseline']}, which knows nothing of the model"
+    changes = {part: row[f"same_after_random_{part}"] for part in ("classifier", "all")}
+    if not changes["classifier"] < SAME_MAP:
+        return "finds what the network uses, but not what speaks for this class: much the same for a random classifier"
+    if not changes["all"] < SAME_MAP:
+        return "much the same map for a network with random weights"
+    return "worth trusting"
+
+
+def curve_rows(name: str, measured: dict[str, Measured]) -> pd.DataFrame:
+    """Mean curves with intervals, long: model, method, curve, fraction, probability, low, high, images."""
+    rows = []
+    for method, result in measured.items():
+        for kind in ("deletion", "insertion"):
+            values = np.concatenate(getattr(result, kind))
+            for step in range(values.shape[1]):
+                e = estimate(values[:, step])
+                rows.append([name, method, kind, step / (values.shape[1] - 1), e.value, e.low, e.high, e.n])
+    columns = ["model", "method", "curve", "fraction", "probability", "low", "high", "images"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def merge(path: Path, new: pd.DataFrame) -> pd.DataFrame:
+    """Write the CSV with `new` in place of the rows of the same models and methods; gives it back."""
+    if path.is_file():
+        old = pd.read_csv(path)
+        renewed = set(zip(new["model"], new["method"], strict=True))
+        kept = [key not in renewed for key in zip(old["model"], old["method"], strict=True)]
+        new = pd.concat([old[kept], new]) if any(kept) else new
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new.to_csv(path, index=False)
+    return new
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="gimefive", help='"gimefive", a folder or a Hub id')
+    parser.add_argument("--name", help="how the tables call the model (default: the last part of --model)")
+    parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
+    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013"])
+    parser.add_argument("--images", type=int, default=510, help="test images in all, evenly over corpora and classes")
+    parser.add_argument("--sanity-images", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=8, help="portions in which pixels are deleted and inserted")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default: all that suit the network")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
+    args = parser.parse_args()
+    model, processor = load_model(args.model)
+    side = processor.size["height"]
+    images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), side, args.seed)
+    methods = args.methods or suitable_methods(model, model_pixels(processor, images.crops[:1]))
+    checked = draw_test_images(args.data, args.corpora, args.sanity_images // len(args.corpora), side, args.seed)
+    name = args.name or Path(args.model).name
+    began = time.perf_counter()
+    measured = measure(model, processor, images, methods, args.steps)
+    checks = sanity(model, processor, checked, methods, args.seed)
+    rows = table(name, measured, checks)
+    merge(args.results / "faithfulness.csv", rows)
+    lines = merge(args.results / "faithfulness_curves.csv", curve_rows(name, measured))
+    from gimefive_hf.pictures import draw_curves
+
+    draw_curves(lines[lines["model"] == name], args.results / f"faithfulness_{name}.png")
+    shown = ["method", "insertion", "deletion", "gap", "margin_low", "pointing", "milliseconds_per_image", "verdict"]
+    print(rows[shown].to_string(index=False, float_format="%.3f"))
+    print(f"{len(images)} images, {time.perf_counter() - began:.0f} s")
+
+
+def suitable_methods(model, pixel_values: torch.Tensor) -> list[str]:
+    """All methods but CAM where it would not be exact; says so."""
+    from gimefive_hf.explain_cam import cam_obstacle, single_pass_features
+
+    obstacle = cam_obstacle(model, single_pass_features(model, pixel_values))
+    if obstacle:
+        print(f"without cam: {obstacle}", file=sys.stderr)
+    return [name for name in METHODS if name != "cam" or obstacle is None]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Training: pieces against hand-computed cases, whole runs of a tiny network on synthetic corpora."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from training.disk import require_space
+from training.settings import make_settings
+from training.train import main
+from training.trainer import AveragedWeights, complete_checkpoints, learning_rate_factor
+
+from .tiny_corpora import write_corpora
+
+REPO = Path(__file__).parents[1]
+PLAIN = {"flip": False, "rotation": 0.0, "scale": 0.0, "shift": 0.0, "light": 0.0, "erasing": 0.0}
+TINY = {
+    "network": "gimefive-paper",
+    "network_options": {"widths": [8, 16], "classifier_widths": [16], "image_size": 32},
+    "corpora": {"raf-db": 1.0, "fer2013": 1.0},
+    "held_out": ["raf-db"],
+    "neutral": "uniform",
+    "vote_share": 0.3,
+    "mixup": 0.5,
+    "resampling": 0.3,
+    "steps": 6,
+    "batch_size": 8,
+    "warmup_steps": 2,
+    "evaluate_every": 3,
+    "save_every": 3,
+    "log_every": 1,
+    "average_decay": 0.9,
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    return write_corpora(tmp_path_factory.mktemp("tiny"))
+
+
+def arguments(corpora, out: Path, **settings) -> list[str]:
+    """The command line of a tiny run; its settings file stands beside `out`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    recipe = out.parent / f"{out.name}.json"
+    recipe.write_text(json.dumps(TINY | settings))
+    data, splits = corpora
+    return ["--recipe", str(recipe), "--data", str(data), "--splits", str(splits), "--out", str(out)]
+
+
+def same_tensors(one: Path, other: Path) -> bool:
+    a, b = load_file(one), load_file(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def read_rows(path: Path) -> list[dict]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_learning_rate_by_hand():
+    wsd = make_settings({"steps": 100, "warmup_steps": 10, "fall_share": 0.2}, "test")
+    rates = [learning_rate_factor(step, 100, wsd) for step in (0, 4, 9, 50, 79, 80, 90, 99)]
+    assert rates == pytest.approx([0.1, 0.5, 1, 1, 1, 1, 0.5, 0.05])
+    cosine = make_settings({"steps": 100, "warmup_steps": 0, "schedule": "cosine"}, "test")
+    assert [learning_rate_factor(step, 100, cosine) for step in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
+
+
+def test_averaged_weights_by_hand():
+    layer = torch.nn.BatchNorm1d(1)
+    averaged = AveragedWeights(layer, decay=0.6)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+        layer.num_batches_tracked.fill_(7)
+    averaged.update(layer, step=0)  # the decay of the first step is 1/10
+    assert averaged.tensors["weight"].item() == pytest.approx(0.1 * 1 + 0.9 * 2)
+    averaged.update(layer, step=90)  # min(0.6, 91/100)
+    assert averaged.tensors["weight"].item() == pytest.approx(0.6 * 1.9 + 0.4 * 2)
+    assert averaged.tensors["num_batches_tracked"].item() == 7
+
+
+def test_run_learns_and_its_model_loads(corpora, tmp_path, capsys):
+    plain = PLAIN | {"mixup": 0.0, "resampling": 0.0, "neutral": "drop", "vote_share": 0.0}
+    faster = {
+        "steps": 60,
+        "batch_size": 24,
+        "learning_rate": 0.02,
+        "evaluate_every": 20,
+        "save_every": 20,
+        "log_every": 10,
+    }
+    options = {"network_options": TINY["network_options"] | {"pooling": "flatten", "pool_dropout": 0.0}}
+    settings = plain | faster | options | {"bf16": False}
+    assert main(arguments(corpora, tmp_path / "run", **settings)) == 0
+    out = capsys.readouterr().out
+    assert "images/s" in out
+    assert "min left" in out
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["held_out"]["raf-db_accuracy"] > 80  # chance is 17
+    assert record["training_images"] == {"raf-db": 48, "fer2013": 48}  # neutral dropped
+    rows = read_rows(tmp_path / "run" / "curves.csv")
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40, 50, 60]
+    assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
+    assert rows[0]["eval_raf-db_accuracy"] == ""
+    assert float(rows[1]["eval_raf-db_accuracy"]) > 0
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
+    assert not list((tmp_path / "run").rglob("*.bin"))  # nothing pickled but torch's own state files
+    # The model in the run scores what the run says it does, through the public path.
+    model = GiMeFiveForImageClassification.from_pretrained(tmp_path / "run" / "model").eval()
+    processor = GiMeFiveImageProcessor.from_pretrained(tmp_path / "run" / "model")
+    from training.crops import read_crops
+
+    data, splits = corpora
+    crops = read_crops(data, "raf-db", "validation", splits=splits)
+    x = processor(crops.images.expand(-1, 3, -1, -1), return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        logits = (model(x).logits + model(x.flip(-1)).logits) / 2
+    accuracy = 100 * (logits.argmax(1) == crops.labels).float().mean().item()
+    assert accuracy == pytest.approx(record["held_out"]["raf-db_accuracy"])
+    # The same command again finds the run done and changes nothing.
+    before = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert main(arguments(corpora, tmp_path / "run", **settings)) == 0
+    after = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_killed_run_ends_like_an_unbroken_one(corpora, tmp_path):
+    """kill -9 twice, once as if within a save; weights, averages and optimiser are equal bit by bit."""
+    settings = {"steps": 60, "batch_size": 32, "save_every": 6, "evaluate_every": 15}
+    command = [sys.executable, "-m", "training.train"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    unbroken = subprocess.Popen(
+        [*command, *arguments(corpora, tmp_path / "unbroken", **settings)],
+        cwd=REPO,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    run = tmp_path / "killed"
+    for checkpoint in (6, 24):
+        process = subprocess.Popen(
+            [*command, *arguments(corpora, run, **settings)], cwd=REPO, env=environment, stdout=subprocess.DEVNULL
+        )
+        while not (run / f"checkpoint-{checkpoint}" / "complete.json").exists() and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    newest = complete_checkpoints(run)[-1]
+    half = run / f"checkpoint-{int(newest.name.split('-')[1]) + 600}"  # what a kill within a save leaves
+    half.mkdir()
+    (half / "model.safetensors").write_bytes((newest / "model.safetensors").read_bytes()[:1000])
+    (half / "trainer_state.json").write_text('{"global_step": 6')
+    finished = subprocess.run(
+        [*command, *arguments(corpora, run, **settings)],
+        cwd=REPO,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert f"going on from {newest.name}" in finished.stdout
+    assert unbroken.wait(timeout=120) == 0
+    for name in ("model.safetensors", "averaged.safetensors"):
+        assert same_tensors(tmp_path / "unbroken" / "checkpoint-60" / name, run / "checkpoint-60" / name), name
+    assert same_tensors(tmp_path / "unbroken" / "model" / "model.safetensors", run / "model" / "model.safetensors")
+    states = [
+        torch.load(folder / "checkpoint-60" / "optimizer.pt", weights_only=True)["state"]
+        for folder in (tmp_path / "unbroken", run)
+    ]
+    for index, state in states[0].items():
+        assert all(torch.equal(value, states[1][index][key]) for key, value in state.items())
+    losses = [
+        [(row["step"], row["loss"], row["eval_score"]) for row in read_rows(folder / "curves.csv")]
+        for folder in (tmp_path / "unbroken", run)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_two_processes_compute_what_one_does(corpora, tmp_path):
+    """Without augmentation, dropout and batch norm the gradients of two half batches are those of the whole."""
+    network = TINY["network_options"] | {"batch_norm": False, "pool_dropout": 0.0, "classifier_dropout": 0.0}
+    settings = PLAIN | {"mixup": 0.0, "resampling": 0.0, "bf16": False, "optimizer": "sgd", "network_options": network}
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "-m",
+        "training.train",
+    ]
+    finished = subprocess.run(
+        [*launch, *arguments(corpora, tmp_path / "two", **settings), "--cpu"],
+        cwd=REPO,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
+    assert main(arguments(corpora, tmp_path / "one", **settings)) == 0
+    one, two = (load_file(tmp_path / name / "checkpoint-6" / "model.safetensors") for name in ("one", "two"))
+    start = load_file(tmp_path / "one" / "checkpoint-3" / "model.safetensors")
+    moved = max((one[name] - start[name]).abs().max().item() for name in one)
+    assert moved > 1e-4
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-3 * moved)
+
+
+def test_early_stopping(corpora, tmp_path, capsys):
+    settings = {"learning_rate": 1e-12, "steps": 60, "evaluate_every": 2, "patience": 2, "bf16": False}
+    assert main(arguments(corpora, tmp_path / "run", **settings)) == 0
+    assert "stopped: no better evaluation for 2" in capsys.readouterr().out
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["finished_step"] == record["best_step"] + 4 < 60
+
+
+def test_seven_classes(corpora, tmp_path):
+    assert main(arguments(corpora, tmp_path / "run", classes=7, bf16=False, steps=2)) == 0
+    model = GiMeFiveForImageClassification.from_pretrained(tmp_path / "run" / "model")
+    assert tuple(model.config.id2label.values()) == (*EMOTIONS, "neutral")
+    assert model(torch.zeros(1, 3, 32, 32)).logits.shape == (1, 7)
+
+
+def test_loss_that_is_not_finite_stops_the_run(corpora, tmp_path, capsys):
+    settings = {"learning_rate": 1e30, "warmup_steps": 0, "bf16": False, "max_gradient_norm": 0.0}
+    assert main(arguments(corpora, tmp_path / "run", **settings)) == 2
+    error = capsys.readouterr().err
+    assert "the loss is" in error
+    assert "Lower --learning-rate" in error
+
+
+def test_full_disk(corpora, tmp_path):
+    """A limit on the size of files makes the same system calls fail as a full disk does."""
+    wide: dict = {"widths": [64, 128], "classifier_widths": [16], "image_size": 32}
+    command = [
+        sys.executable,
+        "-m",
+        "training.train",
+        *arguments(corpora, tmp_path / "run", network_options=wide, bf16=False),
+    ]
+    finished = subprocess.run(
+        command,
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)),
+    )
+    assert finished.returncode == 2, finished.stderr[-2000:]
+    assert "could not be written" in finished.stderr
+    assert "MB are free" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    assert not list((tmp_path / "run").glob("best-*"))
+    with pytest.raises(OSError, match="make room"):
+        require_space(tmp_path, torch.nn.Linear(10**6, 10**7, device="meta"))  # 40 TB of weights
+
+
+def test_other_settings_in_the_same_folder(corpora, tmp_path, capsys):
+    assert main(arguments(corpora, tmp_path / "run", bf16=False, steps=2)) == 0
+    assert main(arguments(corpora, tmp_path / "run", bf16=False, steps=2, learning_rate=0.5)) == 2
+    assert "learning_rate was 0.001, is 0.5" in capsys.readouterr().err
+
+
+def test_unreadable_images_are_all_named_before_training(corpora, tmp_path, capsys):
+    data, _ = corpora
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    (spoilt / "fer2013.zip").write_bytes((data / "fer2013.zip").read_bytes())
+    with zipfile.ZipFile(data / "raf-db.zip") as source, zipfile.ZipFile(spoilt / "raf-db.zip", "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            bad = "train_00003" in name or "train_00004" in name
+            target.writestr(name, content[: len(content) // 2] if bad else content)
+    assert main([*arguments(corpora, tmp_path / "run"), "--data", str(spoilt)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("_aligned.jpg") == 12
+    assert "cannot be read" in error
+
+
+def test_missing_corpus(corpora, tmp_path, capsys):
+    assert main([*arguments(corpora, tmp_path / "run"), "--data", str(tmp_path)]) == 2
+    assert "--data" in capsys.readouterr().err

@@ -1,0 +1,252 @@
+"""
+Train a network by a settings file, by flags, or by both (a flag overrides the file).
+
+    python -m training.train --recipe flagship --data DIR --identity package/model --out runs/flagship
+    python -m training.train --recipe paper-raf-db --network gimefive-6-bn --data DIR --out runs/six-blocks
+    accelerate launch --num_processes 2 --cpu -m training.train --recipe FILE.json --data DIR --out DIR
+
+The same command goes on where a killed run stopped, with the result of an unbroken one. `--out` then holds
+`settings.json`, `run.json` (versions, commit, counts, time), `curves.csv`, `curves.png` and, at the end, `model/`: the
+best averaged weights on the held-out images, ready for `from_pretrained` and for `python -m training.calibrate`.
+"""
+
+import argparse
+import json
+import math
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from transformers import logging as transformers_logging
+from transformers import set_seed
+
+from .batches import BatchMaker, TrainingImages
+from .crops import SPLITS_DIR, Crops, read_crops
+from .disk import require_space
+from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
+from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .trainer import ExpressionTrainer, complete_checkpoints, training_arguments
+
+IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run finds what it needs; see the flags' help."""
+
+    data: Path
+    out: Path
+    splits: Path = SPLITS_DIR
+    cache: Path | None = None
+    identity: Path | None = None
+    weights: Path | None = None
+    workers: int = 0
+    cpu: bool = False
+
+
+def read_split(settings: TrainingSettings, places: Places, names, split: str, side: int | None) -> dict[str, Crops]:
+    """The corpora's crops. With several processes the first fills the cache, the others wait for it."""
+    with PartialState().main_process_first():
+        return {
+            name: read_crops(places.data, name, split, settings.grey, side, places.cache, places.splits)
+            for name in names
+        }
+
+
+def start_weights(model, processor, settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> None:
+    """Put the weights that `settings.start` names into the fresh network."""
+    if settings.start == "random":
+        return
+    if settings.start == "face-identity":
+        from .face_identity import load_face_identity
+
+        if places.identity is None:
+            raise ValueError(
+                "start='face-identity' needs --identity, the folder of the weights (training/face_identity.py)"
+            )
+        images = next(iter(crops.values())).images[:IDENTITY_CROPS].expand(-1, 3, -1, -1)
+        load_face_identity(model, places.identity, processor(images, return_tensors="pt")["pixel_values"])
+        return
+    if places.weights is None:
+        raise ValueError(f"start={settings.start!r} needs --weights, a file (vgg16) or the folder of a checkpoint")
+    load = load_vgg16 if settings.start == "vgg16" else load_checkpoint
+    load(model, places.weights)
+
+
+def settle(settings: TrainingSettings, out: Path) -> None:
+    """Save the settings with the run, or raise ValueError if the folder holds a run with other ones."""
+    path = out / "settings.json"
+    if path.is_file():
+        earlier = make_settings(json.loads(path.read_text()), str(path)).to_dict()
+        now = settings.to_dict()
+        changed = [f"{key} was {earlier[key]!r}, is {now[key]!r}" for key in now if earlier[key] != now[key]]
+        if changed:
+            raise ValueError(f"{out} holds a run with other settings ({'; '.join(changed)}); choose another --out")
+    elif PartialState().is_main_process:
+        settings.save(path)
+
+
+def git_commit() -> str | None:
+    """The commit of the code, with a mark if the working tree differs from it; None outside a repository."""
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=folder, capture_output=True, text=True
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def start_record(
+    settings: TrainingSettings, model, images: TrainingImages, held_out: dict[str, Crops], steps: int
+) -> dict:
+    """What `run.json` says of a run before it begins."""
+    import transformers
+
+    return {
+        "commit": git_commit(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+        "processes": PartialState().num_processes,
+        "threads": torch.get_num_threads(),
+        "trainable_parameters": trainable_parameters(model),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "training_images": {name: len(crops) for name, crops in images.crops.items()},
+        "held_out_images": {
+            name: len(crops.select(crops.labels < settings.classes)) for name, crops in held_out.items()
+        },
+        "left_out_classes": {name: crops.left_out for name, crops in images.crops.items() if crops.left_out},
+        "steps": steps,
+        "steps_per_pass": round(float(images.weights().sum()) / settings.batch_size, 1),
+    }
+
+
+def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:
+    """Steps of the run; a pass has as many images as are drawn on average."""
+    if settings.steps is not None:
+        return settings.steps
+    return max(1, math.ceil(settings.epochs * float(images.weights().sum()) / settings.batch_size))
+
+
+def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrainer, dict]:
+    """Read the images, build the network, and return the trainer and the start of `run.json`."""
+    places.out.mkdir(parents=True, exist_ok=True)
+    settle(settings, places.out)
+    set_seed(settings.seed)
+    model, processor = build_network(
+        settings.network, settings.classes, settings.frozen_stages, **settings.network_options
+    )
+    side = model.config.image_size
+    require_space(places.out, model)
+    train = read_split(settings, places, settings.corpora, "train", None)
+    held_out = read_split(settings, places, settings.held_out, "validation", None)
+    start_weights(model, processor, settings, places, train)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    images = TrainingImages(train, settings, length=0)
+    steps = count_steps(settings, images)
+    images.length = steps * settings.batch_size
+    record = start_record(settings, model, images, held_out, steps)
+    trainer = ExpressionTrainer(
+        settings,
+        held_out,
+        model=model,
+        args=training_arguments(settings, steps, places.out, places.workers, places.cpu),
+        train_dataset=images,
+        data_collator=BatchMaker(images, processor, side),
+        processing_class=processor,
+    )
+    return trainer, record
+
+
+def finish(trainer: ExpressionTrainer, out: Path, record: dict) -> dict:
+    """Copy the best weights to `model/` and write `run.json`."""
+    scored = [entry for entry in trainer.state.log_history if "eval_score" in entry]
+    best = max(scored, key=lambda entry: entry["eval_score"])
+    partial = out / "model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(out / f"best-{best['step']}", partial)
+    shutil.rmtree(out / "model", ignore_errors=True)
+    partial.rename(out / "model")
+    record |= {
+        "finished_step": trainer.state.global_step,
+        "seconds": trainer.progress.seconds(),
+        "best_step": best["step"],
+        "held_out": {key.removeprefix("eval_"): value for key, value in best.items() if key.startswith("eval_")},
+    }
+    write_atomically(out / "run.json", json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def train(settings: TrainingSettings, places: Places) -> dict:
+    """
+    Train, or go on training, and return what `run.json` holds: best step, its held-out scores in %, counts, time.
+
+    Raises ValueError for settings that do not fit (each other, the folder, the weights) and for unreadable images,
+    FileNotFoundError for a missing corpus, FloatingPointError for a loss that is not finite, OSError for a full disk.
+    """
+    trainer, record = prepare(settings, places)
+    complete = complete_checkpoints(places.out)
+    if trainer.is_world_process_zero():
+        print(json.dumps(record), flush=True)
+        if complete:
+            print(f"going on from {complete[-1].name}", flush=True)
+    trainer.train(resume_from_checkpoint=str(complete[-1]) if complete else None)
+    if not any("eval_score" in e and e["step"] == trainer.state.global_step for e in trainer.state.log_history):
+        trainer.evaluate()  # the last step is a candidate too
+    return finish(trainer, places.out, record) if trainer.is_world_process_zero() else record
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there goes on")
+    parser.add_argument("--splits", type=Path, default=SPLITS_DIR, help="folder of the split lists")
+    parser.add_argument("--cache", type=Path, help="folder for decoded crops, so that the next start takes seconds")
+    parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
+    parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
+    parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
+
+
+def parse(argv: list[str] | None = None) -> tuple[TrainingSettings, Places, argparse.Namespace]:
+    parser = argparse.ArgumentParser(
+        prog="training.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_places(parser)
+    parser.add_argument("--recipe", type=Path, help="settings file, or the name of one in training/recipes")
+    parser.add_argument("--push-to", metavar="REPO", help="push the model to this repository of the Hub afterwards")
+    parser.add_argument("--private", action="store_true", help="of --push-to: make the repository private")
+    add_flags(parser)
+    args = parser.parse_args(argv)
+    changes = given_settings(args)
+    settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
+    names = Places.__dataclass_fields__
+    return settings, Places(**{name: getattr(args, name) for name in names}), args
+
+
+def main(argv: list[str] | None = None) -> int:
+    transformers_logging.set_verbosity_error()  # the Trainer's own warnings are about things decided here
+    transformers_logging.disable_progress_bar()
+    try:
+        settings, places, args = parse(argv)
+        record = train(settings, places)
+        if args.push_to and PartialState().is_main_process:
+            from .push import push
+
+            print(push(places.out / "model", args.push_to, private=args.private))
+    except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
+        print(f"training.train: {error}", file=sys.stderr)
+        return 2
+    if PartialState().is_main_process:
+        print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

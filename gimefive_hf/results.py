@@ -1,10 +1,11 @@
 """
-The one store of results, and the only module that reads or writes it.
+The one store of results, and the only module that reads or writes its predictions and metrics.
 
     training/results/predictions/MODEL.parquet   one row per model, corpus, split, protocol and image
     training/results/results.csv                 tidy metrics, derived from the predictions and from nothing else
     training/results/published.csv               other people's figures, as they published them
     training/results/curves.csv                  held-out metrics during training
+    training/results/*.csv                       tables of other measurements, read as they are
 
 A file that is missing, half-written or of another schema is named in `Store.problems`; the rest is read.
 """
@@ -92,6 +93,8 @@ class Store:
     curves: pd.DataFrame
     models: dict[str, ModelFacts]
     problems: list[str] = field(default_factory=list)
+    # Further tables beside results.csv, by name, as their makers wrote them: "faithfulness", "attention" and so on.
+    extras: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def predictions_path(store: Path, model: str) -> Path:
@@ -274,4 +277,12 @@ def read_store(store: Path = DEFAULT_STORE) -> Store:
         problems.append(f"results.csv has rows of {model!r}, of which there are no predictions; they are left out")
     tables["results"] = tables["results"][known].reset_index(drop=True)
     predictions = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)
-    return Store(predictions=predictions, models=models, problems=problems, **tables)
+    extras = {}
+    for path in sorted(store.glob("*.csv")):
+        if path.stem in tables:
+            continue
+        try:
+            extras[path.stem] = pd.read_csv(path)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            problems.append(f"{path.name} is not a whole CSV file ({error})")
+    return Store(predictions=predictions, models=models, problems=problems, extras=extras, **tables)

@@ -1,0 +1,99 @@
+"""Rows written one after the other to CSV or Parquet, whole or not at all."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+FORMATS = (".csv", ".parquet")
+ROWS_PER_GROUP = 4096
+
+
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise ValueError if a file cannot be made at `path`, before any work is done for it."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"the output must end in {' or '.join(suffixes)}; got {path.name}")
+    folder = path.parent
+    if not folder.is_dir():
+        raise ValueError(f"the output's folder {folder} does not exist; make it first")
+    if path.is_dir():
+        raise ValueError(f"the output {path.name} is a folder")
+    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ValueError(f"no permission to write {path.name} in {folder}")
+
+
+def beside(path: Path) -> Path:
+    """A hidden name in the same folder, from which a finished file can be renamed to `path` in one step."""
+    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+
+
+class TableWriter:
+    """
+    Writes dictionaries as rows, in memory that does not grow, to a hidden file that `close` renames to `path`.
+
+    Args:
+        path: ends in .csv or .parquet.
+        columns: name → type, one of str, int, float. None is an empty cell.
+        decimals: of floats in CSV; None writes six significant digits.
+    """
+
+    def __init__(self, path: Path, columns: dict[str, type], decimals: int | None = None):
+        self.path, self.columns, self.decimals = path, columns, decimals
+        self._part = beside(path)
+        self._rows: list[dict[str, Any]] = []
+        if path.suffix.lower() == ".csv":
+            self._file = open(self._part, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed in close/abort)
+            self._csv = csv.writer(self._file, lineterminator="\n")
+            self._csv.writerow(columns)
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        types = {str: pa.string(), int: pa.int64(), float: pa.float32()}
+        self._schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
+        self._file = pq.ParquetWriter(self._part, self._schema)
+        self._csv = None
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add one row; columns that it lacks are empty. An unknown column is an error of ours."""
+        assert row.keys() <= self.columns.keys(), row.keys() - self.columns.keys()
+        if self._csv is not None:
+            self._csv.writerow([self._text(row.get(name)) for name in self.columns])
+            return
+        self._rows.append({name: row.get(name) for name in self.columns})
+        if len(self._rows) >= ROWS_PER_GROUP:
+            self._write_group()
+
+    def _text(self, value: Any) -> Any:
+        if value is None:
+            return ""
+        if isinstance(value, float):
+            return f"{value:.6g}" if self.decimals is None else f"{value:.{self.decimals}f}"
+        return value
+
+    def _write_group(self) -> None:
+        import pyarrow as pa
+
+        self._file.write_table(pa.Table.from_pylist(self._rows, self._schema))
+        self._rows.clear()
+
+    def close(self) -> None:
+        """Finish the file and give it its name, replacing an older one in one step."""
+        if self._rows:
+            self._write_group()
+        self._file.close()
+        os.replace(self._part, self.path)
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()

@@ -21,19 +21,10 @@ from pathlib import Path
 import jinja2
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
+from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models, tested_corpora
 from gimefive_hf.results import DEFAULT_STORE, Store, read_store
 
-from .tables import (
-    FLAGSHIP,
-    TABLES,
-    TITLES,
-    find_row,
-    markdown_table,
-    no_results,
-    order_models,
-    percent,
-    tested_corpora,
-)
+from .tables import TABLES, markdown_table, no_results, percent
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (/?)results:([\w-]+) -->")
@@ -88,7 +79,7 @@ def eval_results(store: Store, model: str) -> list[EvalResult]:
                     EvalResult(
                         task_type="image-classification",
                         dataset_type=corpus,
-                        dataset_name=TITLES[corpus],
+                        dataset_name=CORPUS_TITLES[corpus],
                         dataset_split="test",
                         metric_type=metric_type,
                         metric_name=name,

@@ -7,39 +7,28 @@ import pandas as pd
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.metrics import mcnemar, permutation_test
-from gimefive_hf.result_rows import class_scores, image_groups
+from gimefive_hf.result_queries import (
+    CORPUS_TITLES,
+    FLAGSHIP,
+    IN_THE_WILD,
+    POSED,
+    aligned_predictions,
+    find_row,
+    order_models,
+    right_of,
+    tested_corpora,
+)
+from gimefive_hf.result_rows import image_groups
 from gimefive_hf.results import Store
 
 from .corruptions import CORRUPTIONS, STRENGTHS
 
-FLAGSHIP = "gimefive"
-TITLES = {
-    "raf-db": "RAF-DB",
-    "fer2013": "FER2013",
-    "aggregate": "RAF-DB + FER2013",
-    "affectnet": "AffectNet copy",
-    "ck48": "CK+ (48 px)",
-    "ck-paper": "CK+ (paper)",
-    "tfeid": "TFEID",
-    "gimefive-valid": "paper's validation set",
-}
-IN_THE_WILD, POSED = ("raf-db", "fer2013", "affectnet"), ("ck48", "ck-paper", "tfeid")
 MISSING = "–"
 
 
 def markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:
-    """The one row of results.csv that fits; None if there is none. Missing is not zero."""
-    wanted = {"split": "test", "subset": "full", "protocol": "aligned", "classes": 6, "class": ""} | where
-    rows = store.results[(store.results["model"] == model) & (store.results["metric"] == metric)]
-    for name, value in wanted.items():
-        rows = rows[rows[name] == value]
-    assert len(rows) <= 1, rows
-    return rows.iloc[0] if len(rows) else None
 
 
 def percent(row: pd.Series | None, n: bool = False) -> str:
@@ -58,12 +47,6 @@ def plain(row: pd.Series | None) -> str:
     return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
 
 
-def tested_corpora(store: Store, model: str) -> list[str]:
-    rows = store.results[(store.results["model"] == model) & (store.results["split"] == "test")]
-    present = set(rows[rows["protocol"] == "aligned"]["corpus"])
-    return [corpus for corpus in TITLES if corpus in present]
-
-
 def no_results(model: str = FLAGSHIP) -> str:
     return f"_The store has no results of {model} yet._"
 
@@ -76,7 +59,7 @@ def headline(store: Store) -> str:
         return no_results()
     header = ["accuracy in %, six classes [95 % interval]", "parameters"]
     header += [
-        f"{TITLES[c]} test ({MISSING if s is None else format(s['n_total'], ',')})"
+        f"{CORPUS_TITLES[c]} test ({MISSING if s is None else format(s['n_total'], ',')})"
         for c, s in zip(corpora, sizes, strict=True)
     ]
     rows = []
@@ -103,12 +86,6 @@ def emphasise(model: str) -> str:
     return f"**{model}**" if model == FLAGSHIP else model
 
 
-def order_models(store: Store) -> list[str]:
-    """The flagship first, then other models of ours and peers; the models of the cross-dataset table have their own."""
-    names = [name for name in store.models if not name.startswith("cross-")]
-    return sorted(names, key=lambda name: (name != FLAGSHIP, not name.startswith(FLAGSHIP), name))
-
-
 def per_corpus(store: Store, model: str = FLAGSHIP) -> str:
     """All metrics of one model on every test split."""
     rows = []
@@ -120,7 +97,7 @@ def per_corpus(store: Store, model: str = FLAGSHIP) -> str:
             where = {"corpus": corpus, "subset": subset}
             rows.append(
                 [
-                    f"{TITLES[corpus]}{', leak-free' if subset == 'leak-free' else ''}",
+                    f"{CORPUS_TITLES[corpus]}{', leak-free' if subset == 'leak-free' else ''}",
                     f"{accuracy['n_scored']:,}",
                     percent(accuracy),
                     percent(find_row(store, model, "balanced_accuracy", **where)),
@@ -162,13 +139,15 @@ def cross_dataset(store: Store) -> str:
     if not models:
         return "_The store has no cross-dataset models yet._"
     corpora = [
-        c for c in TITLES if any(find_row(store, m, corpus=c) is not None for m in models) and c != "gimefive-valid"
+        c
+        for c in CORPUS_TITLES
+        if any(find_row(store, m, corpus=c) is not None for m in models) and c != "gimefive-valid"
     ]
     sizes = {
         c: max(row["n_total"] for row in (find_row(store, m, corpus=c) for m in models) if row is not None)
         for c in corpora
     }
-    header = ["trained on", *[f"{TITLES[c]} ({sizes[c]:,})" for c in corpora]]
+    header = ["trained on", *[f"{CORPUS_TITLES[c]} ({sizes[c]:,})" for c in corpora]]
     rows = []
     for model in sorted(models, key=lambda m: (store.models[m].trained_on.count("+"), m)):
         cells = [percent(find_row(store, model, corpus=c)) for c in corpora]
@@ -195,7 +174,7 @@ def robustness(store: Store, model: str = FLAGSHIP) -> str:
         cells = [percent(find_row(store, model, corpus=corpus, protocol=f"corrupted/{name}/{s}")) for s in STRENGTHS]
         rows.append([name.replace("_", " "), *cells])
     n = corrupted["n_total"].max()
-    header = [f"{TITLES[corpus]} test, {n:,} images, accuracy %", *[f"strength {s}" for s in STRENGTHS]]
+    header = [f"{CORPUS_TITLES[corpus]} test, {n:,} images, accuracy %", *[f"strength {s}" for s in STRENGTHS]]
     return markdown_table(header, rows)
 
 
@@ -210,7 +189,7 @@ def detected(store: Store, model: str = FLAGSHIP) -> str:
             aligned = find_row(store, model, corpus=corpus)
             rows.append(
                 [
-                    TITLES[corpus],
+                    CORPUS_TITLES[corpus],
                     percent(aligned, n=True),
                     percent(found, n=True),
                     percent(accuracy, n=True),
@@ -225,19 +204,6 @@ def detected(store: Store, model: str = FLAGSHIP) -> str:
         "accuracy % of all",
     ]
     return markdown_table(header, rows) if rows else f"_The store has no detected predictions of {model} yet._"
-
-
-def right_of(frame: pd.DataFrame) -> np.ndarray:
-    """Whether each prediction of a six-class table is right, bool (n,)."""
-    probabilities, labels = class_scores(frame, 6)
-    return probabilities.argmax(1) == labels
-
-
-def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.DataFrame:
-    """The model's aligned test predictions of six-class images on some corpora."""
-    frame = store.predictions
-    chosen = (frame["model"] == model) & (frame["protocol"] == "aligned") & (frame["split"] == "test")
-    return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
 
 
 def subgroups(store: Store, model: str = FLAGSHIP) -> str:

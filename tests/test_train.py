@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +50,15 @@ TINY = {
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
     return write_corpora(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As many threads as in a process started with OMP_NUM_THREADS=1; tiny tensors gain nothing from more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def arguments(corpora, out: Path, **settings) -> list[str]:
@@ -136,72 +146,49 @@ def test_run_learns_and_its_model_loads(corpora, tmp_path, capsys):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_killed_run_ends_like_an_unbroken_one(corpora, tmp_path):
-    """kill -9 twice, once as if within a save; weights, averages and optimiser are equal bit by bit."""
+def test_killed_run_ends_like_an_unbroken_one(corpora, tmp_path, capsys):
+    """kill -9, and a checkpoint cut short as by a kill within a save; everything ends equal bit by bit."""
     settings = {"steps": 60, "batch_size": 32, "save_every": 6, "evaluate_every": 15}
-    command = [sys.executable, "-m", "training.train"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    unbroken = subprocess.Popen(
-        [*command, *arguments(corpora, tmp_path / "unbroken", **settings)],
+    unbroken, run = tmp_path / "unbroken", tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.train", *arguments(corpora, run, **settings)],
         cwd=REPO,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
     )
-    run = tmp_path / "killed"
-    for checkpoint in (6, 24):
-        process = subprocess.Popen(
-            [*command, *arguments(corpora, run, **settings)], cwd=REPO, env=environment, stdout=subprocess.DEVNULL
-        )
-        while not (run / f"checkpoint-{checkpoint}" / "complete.json").exists() and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    while not (run / "checkpoint-18" / "complete.json").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
     newest = complete_checkpoints(run)[-1]
-    half = run / f"checkpoint-{int(newest.name.split('-')[1]) + 600}"  # what a kill within a save leaves
+    half = run / f"checkpoint-{int(newest.name.split('-')[1]) + 600}"
     half.mkdir()
     (half / "model.safetensors").write_bytes((newest / "model.safetensors").read_bytes()[:1000])
     (half / "trainer_state.json").write_text('{"global_step": 6')
-    finished = subprocess.run(
-        [*command, *arguments(corpora, run, **settings)],
-        cwd=REPO,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert f"going on from {newest.name}" in finished.stdout
-    assert unbroken.wait(timeout=120) == 0
-    for name in ("model.safetensors", "averaged.safetensors"):
-        assert same_tensors(tmp_path / "unbroken" / "checkpoint-60" / name, run / "checkpoint-60" / name), name
-    assert same_tensors(tmp_path / "unbroken" / "model" / "model.safetensors", run / "model" / "model.safetensors")
-    states = [
-        torch.load(folder / "checkpoint-60" / "optimizer.pt", weights_only=True)["state"]
-        for folder in (tmp_path / "unbroken", run)
-    ]
-    for index, state in states[0].items():
-        assert all(torch.equal(value, states[1][index][key]) for key, value in state.items())
-    losses = [
+    assert main(arguments(corpora, run, **settings)) == 0
+    assert f"going on from {newest.name}" in capsys.readouterr().out
+    assert main(arguments(corpora, unbroken, **settings)) == 0
+    for name in ("checkpoint-60/model", "checkpoint-60/averaged", "model/model"):
+        assert same_tensors(unbroken / f"{name}.safetensors", run / f"{name}.safetensors"), name
+    states = [torch.load(folder / "checkpoint-60" / "optimizer.pt", weights_only=True) for folder in (unbroken, run)]
+    for index, state in states[0]["state"].items():
+        assert all(torch.equal(value, states[1]["state"][index][key]) for key, value in state.items())
+    curves = [
         [(row["step"], row["loss"], row["eval_score"]) for row in read_rows(folder / "curves.csv")]
-        for folder in (tmp_path / "unbroken", run)
+        for folder in (unbroken, run)
     ]
-    assert losses[0] == losses[1]
+    assert curves[0] == curves[1]
 
 
 def test_two_processes_compute_what_one_does(corpora, tmp_path):
     """Without augmentation, dropout and batch norm the gradients of two half batches are those of the whole."""
     network = TINY["network_options"] | {"batch_norm": False, "pool_dropout": 0.0, "classifier_dropout": 0.0}
     settings = PLAIN | {"mixup": 0.0, "resampling": 0.0, "bf16": False, "optimizer": "sgd", "network_options": network}
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "-m",
-        "training.train",
-    ]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--main_process_port", port, "-m", "training.train"]
     finished = subprocess.run(
         [*launch, *arguments(corpora, tmp_path / "two", **settings), "--cpu"],
         cwd=REPO,
@@ -244,29 +231,22 @@ def test_loss_that_is_not_finite_stops_the_run(corpora, tmp_path, capsys):
     assert "Lower --learning-rate" in error
 
 
-def test_full_disk(corpora, tmp_path):
+def test_full_disk(corpora, tmp_path, capsys):
     """A limit on the size of files makes the same system calls fail as a full disk does."""
     wide: dict = {"widths": [64, 128], "classifier_widths": [16], "image_size": 32}
-    command = [
-        sys.executable,
-        "-m",
-        "training.train",
-        *arguments(corpora, tmp_path / "run", network_options=wide, bf16=False),
-    ]
-    finished = subprocess.run(
-        command,
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)),
-    )
-    assert finished.returncode == 2, finished.stderr[-2000:]
-    assert "could not be written" in finished.stderr
-    assert "MB are free" in finished.stderr
-    assert "Traceback" not in finished.stderr
+    command = arguments(corpora, tmp_path / "run", network_options=wide, bf16=False, steps=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
+    try:
+        assert main(command) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = capsys.readouterr().err
+    assert "could not be written" in error
+    assert "MB are free" in error
     assert not list((tmp_path / "run").glob("checkpoint-*"))
     assert not list((tmp_path / "run").glob("best-*"))
+    assert main(command) == 0  # room again: the same command does it
     with pytest.raises(OSError, match="make room"):
         require_space(tmp_path, torch.nn.Linear(10**6, 10**7, device="meta"))  # 40 TB of weights
 

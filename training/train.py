@@ -3,7 +3,9 @@ Train a network by a settings file, by flags, or by both (a flag overrides the f
 
     python -m training.train --recipe flagship --data DIR --identity package/model --out runs/flagship
     python -m training.train --recipe paper-raf-db --network gimefive-6-bn --data DIR --out runs/six-blocks
-    accelerate launch --num_processes 2 --cpu -m training.train --recipe FILE.json --data DIR --out DIR
+    accelerate launch --multi_gpu --num_processes 2 -m training.train --recipe FILE.json --data DIR --out DIR
+
+(accelerate's `--multi_gpu` is its name for several processes: without a GPU they share the processor's cores.)
 
 The same command goes on where a killed run stopped, with the result of an unbroken one. `--out` then holds
 `settings.json`, `run.json` (versions, commit, counts, time), `curves.csv`, `curves.png` and, at the end, `model/`: the
@@ -191,6 +193,7 @@ def train(settings: TrainingSettings, places: Places) -> dict:
     Raises ValueError for settings that do not fit (each other, the folder, the weights) and for unreadable images,
     FileNotFoundError for a missing corpus, FloatingPointError for a loss that is not finite, OSError for a full disk.
     """
+    PartialState(cpu=places.cpu or not torch.cuda.is_available())  # joins the other processes, if there are any
     trainer, record = prepare(settings, places)
     complete = complete_checkpoints(places.out)
     if trainer.is_world_process_zero():

@@ -5,11 +5,14 @@ import os
 import sys
 from importlib import import_module
 
+from transformers.utils import logging
+
 # Subcommand → module of this package with HELP, add_arguments(parser) and run(args) → exit code.
 COMMANDS = {
     "predict": "command_predict",
     "demo": "command_demo",
     "score": "command_score",
+    "video": "command_video",
     "explain": "command_explain",
 }
 
@@ -35,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
     args = build_parser(command).parse_args(argv)
+    logging.disable_progress_bar()  # loading a small model needs none; commands that take long show their own
     try:
         return args.run(args)
     except ValueError as error:  # a user's mistake; the text says what was expected

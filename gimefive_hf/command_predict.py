@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def header(emotions: tuple[str, ...]) -> str:
-    return f"{'photo':24} {'face':>4} {'box (x y w h)':>21}  {'emotion':18}" + "".join(f"{name:>10}" for name in emotions)
+    left = f"{'photo':24} {'face':>4} {'box (x y w h)':>21}  {'emotion':18}"
+    return left + "".join(f"{name:>10}" for name in emotions)
 
 
 def as_rows(photo: str, faces: list[Face]) -> str:

@@ -35,7 +35,7 @@ def line_width(image: NDArray[np.uint8]) -> int:
 def draw_boxes(
     image: NDArray[np.uint8], faces: Sequence[Face], chosen: int | None = None, labels: bool = True
 ) -> NDArray[np.uint8]:
-    """A copy with a box around each face in the colour of its expression, numbered from 1; `chosen` is drawn thicker."""
+    """A copy with a box around each face in its expression's colour, numbered from 1; `chosen` is drawn thicker."""
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
     width = line_width(image)
@@ -97,13 +97,25 @@ def overlay_heat(
     """
     height, width = image.shape[:2]
     if crop is None:
+        part = image
         placed = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
+        left = top = 0
     else:
         side = crop.image.shape[0]
         full = cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR)
         inverse = cv2.invertAffineTransform(crop.matrix)
-        placed = cv2.warpAffine(full, inverse, (width, height), flags=cv2.INTER_LINEAR)
+        # only where the crop was taken, which in a video's frame is a small part
+        corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T
+        left, top = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, (width, height))
+        right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, (width, height))
+        part = image[top:bottom, left:right]
+        if part.size == 0:
+            return image.copy()
+        inverse[:, 2] -= (left, top)
+        placed = cv2.warpAffine(full, inverse, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
     # Square root: a linear alpha would show only the peak.
     alpha = strength * np.sqrt(np.clip(placed, 0, 1))[..., None]
-    blended = image * (1 - alpha) + color_map(placed, name) * alpha
-    return blended.round().astype(np.uint8)
+    result = image.copy()
+    blended = part * (1 - alpha) + color_map(placed, name) * alpha
+    result[top : top + part.shape[0], left : left + part.shape[1]] = blended.round().astype(np.uint8)
+    return result

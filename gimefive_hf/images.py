@@ -1,6 +1,7 @@
 """Photos as they come: any file, PIL image or array → uint8 RGB, upright, or one clear error."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,12 +40,13 @@ def load_image(source: ImageSource) -> NDArray[np.uint8]:
         if isinstance(source, Image.Image):
             image = source
         else:
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            with warnings.catch_warnings():  # our own limit is the stricter one that counts
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
         _check_size(name, *image.size)
         if not isinstance(source, Image.Image):
             image.load()
-        pixels = np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
-    return np.ascontiguousarray(pixels)
+        return np.array(_to_rgb(ImageOps.exif_transpose(image)))  # a copy: PIL's own pixels are read-only
 
 
 def source_name(source: ImageSource) -> str:

@@ -100,8 +100,17 @@ class ExpressionRecognizer:
         Load model and processor: `"gimefive"` for the checkpoint in the package, a folder, or a Hub id.
 
         Further arguments go to transformers' `from_pretrained` of the model, such as `revision` or `token`.
+
+        Raises:
+            ValueError: if there is no such model.
         """
-        model = GiMeFiveForImageClassification.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        try:
+            model = GiMeFiveForImageClassification.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except OSError as error:
+            raise ValueError(
+                f"no model {str(pretrained_model_name_or_path)!r}: expected 'gimefive', the folder of a checkpoint or "
+                f"the id of one on the Hub ({str(error).splitlines()[0]})"
+            ) from error
         shared = {k: v for k, v in kwargs.items() if k in ("revision", "token", "cache_dir", "local_files_only")}
         processor = GiMeFiveImageProcessor.from_pretrained(pretrained_model_name_or_path, **shared)
         return cls(model, processor, detector, margin)

@@ -1,0 +1,91 @@
+"""Shared fixtures: tiny random models, the public-domain photo, the real corpora where they are."""
+
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import numpy as np
+import pytest
+import torch
+
+from gimefive_hf import (
+    ExpressionRecognizer,
+    GiMeFiveConfig,
+    GiMeFiveForImageClassification,
+    GiMeFiveImageProcessor,
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CORPORA = Path(os.environ.get("GIMEFIVE_CORPORA", Path(__file__).parents[2] / "shared" / "corpora"))
+
+
+def pytest_collection_modifyitems(items):
+    """Without Chromium the browser tests are skipped and say so; on CI that is a failure."""
+    for item in items:
+        if item.get_closest_marker("browser") and not CHROMIUM and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium)"))
+        if item.get_closest_marker("corpora") and not CORPORA.is_dir():
+            item.add_marker(pytest.mark.skip(reason="no corpora; set GIMEFIVE_CORPORA to their folder"))
+
+
+@pytest.fixture(scope="session")
+def corpora_dir() -> Path:
+    if not CORPORA.is_dir():
+        pytest.skip("no corpora; set GIMEFIVE_CORPORA to their folder")
+    return CORPORA
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    assert CHROMIUM, "Chromium is not installed (Debian: apt-get install chromium)"
+    return CHROMIUM
+
+
+@pytest.fixture
+def tiny_config() -> GiMeFiveConfig:
+    return GiMeFiveConfig(widths=[4, 8], classifier_widths=[8], image_size=16)
+
+
+@pytest.fixture
+def tiny_model(tiny_config) -> GiMeFiveForImageClassification:
+    torch.manual_seed(0)
+    return GiMeFiveForImageClassification(tiny_config).eval()
+
+
+@pytest.fixture
+def tiny_processor() -> GiMeFiveImageProcessor:
+    return GiMeFiveImageProcessor(size={"height": 16, "width": 16})
+
+
+@pytest.fixture
+def tiny_checkpoint(tiny_model, tiny_processor, tmp_path) -> Path:
+    """A saved tiny model with its processor and code."""
+    folder = tmp_path / "tiny"
+    tiny_model.save_pretrained(folder)
+    tiny_processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """Photo of one smiling face, uint8 RGB (512, 512, 3), public domain."""
+    from skimage.data import astronaut
+
+    return astronaut()
+
+
+@pytest.fixture(scope="session")
+def faceless() -> np.ndarray:
+    """Photo of a cup of coffee, uint8 RGB (400, 600, 3), public domain."""
+    from skimage.data import coffee
+
+    return coffee()
+
+
+@pytest.fixture(scope="session")
+def bundled() -> ExpressionRecognizer:
+    """The checkpoint that comes with the package."""
+    return ExpressionRecognizer.from_pretrained("gimefive")

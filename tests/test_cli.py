@@ -1,0 +1,74 @@
+"""`gimefive predict` as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from gimefive_hf.cli import main
+
+from .test_images import bad_files
+
+
+@pytest.fixture
+def photo(astronaut, tmp_path):
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    return tmp_path / "astronaut.png"
+
+
+def test_table(photo, capsys):
+    assert main(["predict", str(photo)]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[-6:] == ["happiness", "surprise", "sadness", "anger", "disgust", "fear"]
+    assert "happiness" in row
+    scores = [float(word) for word in row.split()[-6:]]
+    assert sum(scores) == pytest.approx(1, abs=0.005)
+
+
+def test_json(photo, capsys):
+    assert main(["predict", "--json", str(photo)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (face,) = record["faces"]
+    assert face["emotion"] == "happiness"
+    assert len(face["landmarks"]) == 68
+    assert face["box"][2] > 50
+    assert main(["predict", "--json", "--crops", str(photo)]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"][0]["detection_score"] is None
+
+
+def test_bad_files_get_a_line_each_and_the_others_are_done(photo, tmp_path, capsys):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    names = bad_files(bad)
+    assert main(["predict", *(str(bad / name) for name in names), str(photo), str(tmp_path / "none.jpg")]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == len(names) + 1
+    for name, line in zip([*names, "none.jpg"], lines, strict=True):
+        assert name in line
+        assert "Traceback" not in line
+    assert "happiness" in captured.out.splitlines()[-1]
+
+
+def test_no_face_is_said(faceless, tmp_path, capsys):
+    Image.fromarray(faceless).save(tmp_path / "coffee.png")
+    assert main(["predict", str(tmp_path / "coffee.png")]) == 0
+    assert "no face found" in capsys.readouterr().out
+
+
+def test_unknown_model_is_a_clear_error(photo, capsys):
+    assert main(["predict", "--model", "no/such-model", str(photo)]) == 2
+    error = capsys.readouterr().err
+    assert "no/such-model" in error
+    assert "Traceback" not in error
+
+
+def test_as_a_program(photo):
+    result = subprocess.run([sys.executable, "-m", "gimefive_hf.cli", "--help"], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "predict" in result.stdout
+    result = subprocess.run([sys.executable, "-m", "gimefive_hf.cli", "predict"], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "PHOTO" in result.stderr

@@ -1,0 +1,44 @@
+"""The one preprocessing path: values against hand-computed ones."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gimefive_hf import GiMeFiveImageProcessor
+
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def test_grey_is_luma_on_three_channels():
+    pixels = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    values = GiMeFiveImageProcessor()(pixels, return_tensors="pt")["pixel_values"]
+    assert values.shape == (1, 3, 64, 64)
+    luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    expected = (luma / 255 - MEAN) / STD
+    assert values[0, :, 5, 5].tolist() == pytest.approx(expected.tolist(), abs=0.5 / 255 / 0.22 + 1e-3)
+
+
+def test_colour_stays_when_asked():
+    pixels = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    values = GiMeFiveImageProcessor(do_grayscale=False)(pixels, return_tensors="pt")["pixel_values"]
+    expected = (np.array([200, 100, 50]) / 255 - MEAN) / STD
+    assert values[0, :, 5, 5].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_same_result_for_pil_array_tensor_and_batch(astronaut):
+    processor = GiMeFiveImageProcessor()
+    face = np.ascontiguousarray(astronaut[60:190, 150:280])
+    one = processor(Image.fromarray(face), return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(processor(face, return_tensors="pt")["pixel_values"], one)
+    tensor = torch.from_numpy(face).permute(2, 0, 1)
+    torch.testing.assert_close(processor(tensor, return_tensors="pt")["pixel_values"], one)
+    batch = processor([face, face[::-1].copy(), face[:100]], return_tensors="pt")["pixel_values"]
+    assert batch.shape == (3, 3, 64, 64)
+    torch.testing.assert_close(batch[:1], one)
+
+
+def test_settings_survive_saving(tmp_path):
+    GiMeFiveImageProcessor(size={"height": 24, "width": 24}, do_grayscale=False).save_pretrained(tmp_path)
+    loaded = GiMeFiveImageProcessor.from_pretrained(tmp_path)
+    assert (loaded.size["height"], loaded.do_grayscale) == (24, False)

@@ -35,7 +35,7 @@ HELD_PIXELS = 2_000_000
 
 @dataclass
 class Summary:
-    """What became of a folder. `images` counts all that were found, of which some had no face, failed, or were resumed."""
+    """What became of a folder. `images` counts all that were found; some had no face, failed or were resumed."""
 
     images: int = 0
     faces: int = 0

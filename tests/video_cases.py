@@ -1,5 +1,6 @@
 """Small checkpoints, folders of images and moving-face clips for the tests of scoring and video."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -73,11 +74,11 @@ def write_clip(
         video.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
         tone = container.add_stream(audio, rate=48000, layout="mono") if audio else None
         if times is not None:
-            video.codec_context.time_base = av.codec.context.Fraction(1, 1000)
+            video.codec_context.time_base = Fraction(1, 1000)
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             if times is not None:
-                frame.pts, frame.time_base = round(times[index] * 1000), av.codec.context.Fraction(1, 1000)
+                frame.pts, frame.time_base = round(times[index] * 1000), Fraction(1, 1000)
             container.mux(video.encode(frame))
         container.mux(video.encode())
         if tone is not None:

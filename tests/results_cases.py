@@ -58,13 +58,16 @@ def make_predictions(
     )
 
 
-def make_store(folder: Path, models: dict[str, float] | None = None) -> None:
+def make_store(folder: Path, models: dict[str, float] | None = None, corrupted: bool = False) -> None:
     """A store with RAF-DB, FER2013 and TFEID test predictions of two models, results and a published figure."""
     for number, (model, right) in enumerate((models or {"alpha": 0.8, "beta": 0.6}).items()):
-        for corpus, n in (("raf-db", 90), ("fer2013", 60), ("tfeid", 48)):
+        for corpus, n in (("raf-db", 240), ("fer2013", 60), ("tfeid", 48)):
             write_predictions(folder, make_facts(model), make_predictions(corpus, n, right=right, seed=number))
+        if corrupted and number == 0:
+            for protocol, share in (("corrupted/jpeg/1", 0.7), ("corrupted/jpeg/5", 0.3), ("detected", 0.7)):
+                write_predictions(folder, make_facts(model), make_predictions("raf-db", 30, "test", protocol, share))
     update_results(folder)
     published = pd.DataFrame(
-        [["the paper", "gamma", 10, "raf-db", "raf-db", "test", "accuracy", 0.865, 2388]], columns=PUBLISHED_COLUMNS
+        [["GiMeFive paper, invented", "gamma", 10, "raf-db", "raf-db", "test", "accuracy", 0.865, 2388]], columns=PUBLISHED_COLUMNS
     )
     write_table(folder / "published.csv", published, PUBLISHED_COLUMNS, PUBLISHED_COLUMNS[:7])

@@ -48,7 +48,7 @@ def test_headline_shows_value_interval_and_denominator(store):
     ).iloc[0]
     text = headline(store)
     assert f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]" in text
-    assert "RAF-DB test (90)" in text
+    assert "RAF-DB test (240)" in text
     assert "cross-raf-db" not in text
 
 

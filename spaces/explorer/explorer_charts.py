@@ -1,0 +1,95 @@
+"""Charts as plotly figures from plain tables; values are shares in [0, 1], colours are safe for the colour-blind."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+# Okabe and Ito (2008).
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
+LAYOUT = {"margin": {"l": 10, "r": 10, "t": 40, "b": 10}, "legend": {"orientation": "h", "y": -0.2}}
+# Hover text of a heat map's cell.
+CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
+
+
+def error_bars(table: pd.DataFrame, axis: str) -> dict:
+    """The plotly error bars of columns value, low, high."""
+    above, below = (table["high"] - table["value"]).clip(lower=0), (table["value"] - table["low"]).clip(lower=0)
+    return {f"error_{axis}": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2}}
+
+
+def interval_bars(table: pd.DataFrame, x: str, group: str, title: str) -> go.Figure:
+    """Grouped bars with intervals from columns x, group, value, low, high, n."""
+    figure = go.Figure(layout=LAYOUT)
+    for number, (name, part) in enumerate(table.groupby(group, sort=False)):
+        figure.add_bar(
+            x=part[x],
+            y=part["value"],
+            name=str(name),
+            marker_color=COLORS[number % len(COLORS)],
+            customdata=np.stack([part["low"], part["high"], part["n"]], 1),
+            hovertemplate="%{x}: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[2]:,}",
+            **error_bars(part, "y"),
+        )
+    figure.update_layout(title=title, barmode="group")
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def heat_map(values: pd.DataFrame, texts: pd.DataFrame, title: str, x: str, y: str, high: float = 1.0) -> go.Figure:
+    """A table as coloured cells with text in them; empty cells stay empty."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values.to_numpy(float),
+            x=list(values.columns),
+            y=list(values.index),
+            text=texts.to_numpy(),
+            texttemplate="%{text}",
+            hovertemplate=CELL,
+            colorscale="Blues",
+            zmin=0,
+            zmax=high,
+            showscale=False,
+            xgap=2,
+            ygap=2,
+        ),
+        layout=LAYOUT,
+    )
+    figure.update_layout(title=title, height=140 + 52 * len(values), xaxis_title=x, yaxis_title=y)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(side="top")
+    return figure
+
+
+def reliability_diagram(table: pd.DataFrame, title: str) -> go.Figure:
+    """Columns confidence, value, low, high, n of the bins that have images, against the diagonal."""
+    figure = go.Figure(layout=LAYOUT)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#999999"}, name="calibrated")
+    figure.add_scatter(
+        x=table["confidence"],
+        y=table["value"],
+        mode="lines+markers",
+        marker={"size": 6 + 24 * np.sqrt(table["n"] / table["n"].max()), "color": COLORS[0]},
+        customdata=table["n"],
+        hovertemplate="confidence %{x:.2f}: %{y:.1%} right of %{customdata:,}<extra></extra>",
+        name="bins, larger for more images",
+        **error_bars(table, "y"),
+    )
+    figure.update_layout(title=title, xaxis_title="mean confidence of the bin", yaxis_title="share right")
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bool = True) -> go.Figure:
+    """One line per group with intervals, if columns low and high are there, from columns x, group, value."""
+    figure = go.Figure(layout=LAYOUT)
+    for number, (name, part) in enumerate(table.groupby(group, sort=False)):
+        bars = error_bars(part, "y") if "low" in part else {}
+        color = COLORS[number % len(COLORS)]
+        dash = "solid" if number < len(COLORS) else "dash"
+        line = {"color": color, "dash": dash}
+        figure.add_scatter(x=part[x], y=part["value"], mode="lines+markers", name=str(name), line=line, **bars)
+    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
+    if share:
+        figure.update_yaxes(tickformat=".0%")
+    return figure

@@ -1,0 +1,98 @@
+"""What every page needs: the store, choices that a link carries, and a chart with its data to download."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP, order_models
+from gimefive_hf.results import DEFAULT_STORE, Store, read_store
+
+
+def store_path() -> Path:
+    """`$GIMEFIVE_STORE`, or the store of the repository."""
+    return Path(os.environ.get("GIMEFIVE_STORE") or DEFAULT_STORE)
+
+
+@st.cache_data(show_spinner="Reading the store …")
+def cached_store(path: str, state: tuple) -> Store:
+    return read_store(Path(path))
+
+
+def load_store() -> Store:
+    """The store, read again only if one of its files has changed."""
+    path = store_path()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    state = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return cached_store(str(path), state)
+
+
+def start_page(title: str, about: str) -> Store:
+    """Title, one paragraph, and the faults of the store; stops the page if the store has nothing to show."""
+    st.title(title)
+    st.markdown(about)
+    store = load_store()
+    if store.problems:
+        with st.expander(f"⚠ {len(store.problems)} fault(s) in the store; the rest is shown"):
+            for problem in store.problems:
+                st.markdown(f"- {problem}")
+    if not len(store.results):
+        st.info(
+            "The store has no results yet. Score a model first: "
+            "`python -m training.evaluate --model gimefive --data DIR`, then reload this page."
+        )
+        st.stop()
+    return store
+
+
+def stop_without(condition: bool, text: str) -> None:
+    """Say what is missing and stop the page there."""
+    if not condition:
+        st.info(text)
+        st.stop()
+
+
+def choose(label: str, options: list[str], key: str, default: str | None = None, container=st) -> str:
+    """A selection that stands in the address: `?key=value`."""
+    index = options.index(default) if default in options else 0
+    return container.selectbox(label, options, index=index, key=key, bind="query-params")
+
+
+def choose_model(
+    store: Store, key: str = "model", cross: bool = True, models: list[str] | None = None, container=st
+) -> str:
+    models = order_models(store, cross) if models is None else models
+    return choose("Model", models, key, FLAGSHIP, container)
+
+
+def corpus_name(title: str) -> str:
+    """The corpus of a title in `CORPUS_TITLES`."""
+    return next(name for name, known in CORPUS_TITLES.items() if known == title)
+
+
+def choose_corpus(corpora: list[str], key: str = "corpus", default: str = "raf-db", container=st) -> str:
+    titles = [CORPUS_TITLES[name] for name in corpora]
+    return corpus_name(choose("Test split", titles, key, CORPUS_TITLES[default], container))
+
+
+def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str) -> None:
+    """The chart, what its numbers are out of, and buttons for its data and for itself."""
+    st.plotly_chart(figure, key=f"chart-{key}")
+    st.caption(note)
+    left, right, _ = st.columns([1, 1, 4])
+    left.download_button("Data (CSV)", data.to_csv(index=False), f"{key}.csv", "text/csv", key=f"csv-{key}")
+    page = figure.to_html(include_plotlyjs="cdn")
+    right.download_button("Chart (HTML)", page, f"{key}.html", "text/html", key=f"html-{key}")
+
+
+def percent_text(row: pd.Series | None, n: bool = True) -> str:
+    """`86.5 % [85.1, 87.8] of 2,388`, or a dash."""
+    if row is None or np.isnan(row["value"]):
+        return "–"
+    text = f"{100 * row['value']:.1f} %"
+    if not np.isnan(row["low"]):
+        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{text} of {row['n_scored']:,}" if n else text

@@ -1,0 +1,78 @@
+"""Are the scores worth their face value?"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from explorer_charts import interval_bars, reliability_diagram
+from explorer_store import choose_corpus, choose_model, percent_text, show_chart, start_page, stop_without
+
+from gimefive_hf.metrics import confidence_bins, mean_interval, reliability
+from gimefive_hf.result_queries import (
+    CORPUS_TITLES,
+    aligned_predictions,
+    corpora_of,
+    find_row,
+    order_models,
+    tested_corpora,
+)
+from gimefive_hf.result_rows import class_scores
+
+store = start_page(
+    "Calibration",
+    "Of all answers given with 80 % confidence, 80 % should be right. Points under the diagonal: too sure.",
+)
+with st.sidebar:
+    model = choose_model(store)
+    corpora = tested_corpora(store, model)
+    stop_without(bool(corpora), f"{model} has no aligned test results.")
+    corpus = choose_corpus(corpora, default="aggregate")
+
+frame = aligned_predictions(store, model, corpora_of(corpus))
+probabilities, labels = class_scores(frame, 6)
+right = (probabilities.argmax(1) == labels).astype(float)
+index = confidence_bins(probabilities.max(1))
+rows = []
+for number, entry in enumerate(reliability(probabilities, labels)):
+    if entry is not None:
+        rows.append([entry.confidence, entry.accuracy, *mean_interval(right[index == number], None), entry.n])
+table = pd.DataFrame(rows, columns=["confidence", "value", "low", "high", "n"])
+error = find_row(store, model, "expected_calibration_error", corpus=corpus)
+st.metric("Expected calibration error, 15 bins", percent_text(error, n=False))
+show_chart(
+    reliability_diagram(table, f"{model} on {CORPUS_TITLES[corpus]}"),
+    table,
+    f"calibration-{model}-{corpus}",
+    f"{len(frame):,} images in {len(table)} of 15 bins; 95 % bootstrap intervals of the share that is right.",
+)
+confidence = probabilities.max(1)
+thresholds = np.linspace(0, 0.95, 20)
+kept = [confidence >= t for t in thresholds]
+abstain = pd.DataFrame(
+    [
+        [t, k.mean(), right[k].mean() if k.any() else np.nan, int(k.sum())]
+        for t, k in zip(thresholds, kept, strict=True)
+    ],
+    columns=["threshold", "share answered", "accuracy of answers", "n"],
+)
+st.subheader("If it may abstain")
+st.dataframe(
+    abstain.style.format(
+        {"threshold": "{:.2f}", "share answered": "{:.1%}", "accuracy of answers": "{:.1%}", "n": "{:,}"}
+    ),
+    hide_index=True,
+)
+st.caption(f"Answers below the threshold are not given. Out of {len(frame):,} images.")
+
+st.subheader("All models")
+rows = []
+for name in order_models(store):
+    row = find_row(store, name, "expected_calibration_error", corpus=corpus)
+    if row is not None:
+        rows.append([name, CORPUS_TITLES[corpus], row["value"], row["low"], row["high"], row["n_scored"]])
+table = pd.DataFrame(rows, columns=["model", "test split", "value", "low", "high", "n"])
+show_chart(
+    interval_bars(table, "model", "test split", "expected calibration error, lower is better"),
+    table,
+    f"calibration-errors-{corpus}",
+    f"95 % bootstrap intervals; {table['n'].max():,} images.",
+)

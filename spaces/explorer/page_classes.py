@@ -1,0 +1,63 @@
+"""Confusion matrices and per-class bars."""
+
+import pandas as pd
+import streamlit as st
+from explorer_charts import heat_map, interval_bars
+from explorer_store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
+
+from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.result_queries import CORPUS_TITLES, find_row, tested_corpora
+
+store = start_page(
+    "Confusion and classes", "Which expression is taken for which. Rows add up to 100 % of a class's images."
+)
+with st.sidebar:
+    model = choose_model(store)
+    corpora = tested_corpora(store, model)
+    stop_without(bool(corpora), f"{model} has no aligned test results.")
+    corpus = choose_corpus(corpora, default="aggregate")
+    subset = choose("Test images", ["full", "leak-free"], "subset")
+    classes = (
+        7
+        if store.models[model].classes == 7 and choose("Classes", ["six", "seven, with neutral"], "classes") != "six"
+        else 6
+    )
+
+where = {"corpus": corpus, "subset": subset, "classes": classes}
+stop_without(
+    find_row(store, model, **where) is not None,
+    f"{model} has no results on {CORPUS_TITLES[corpus]}, {subset} test images, {classes} classes.",
+)
+names = [*EMOTIONS, "neutral"][:classes]
+counts = pd.DataFrame(
+    [[find_row(store, model, "confusion", **where, **{"class": f"{i}>{j}"})["value"] for j in names] for i in names],
+    index=names,
+    columns=names,
+)
+totals = counts.sum(axis=1)
+shares = counts.div(totals.where(totals > 0), axis=0)
+texts = shares.map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f} %") + "<br>" + counts.map("{:.0f}".format)
+shares.index = texts.index = [f"{name} ({int(totals[name]):,})" for name in names]
+title = f"{model} on {CORPUS_TITLES[corpus]}, {subset} test images"
+show_chart(
+    heat_map(shares, texts, title, "predicted", "label (images)"),
+    counts.reset_index(names="label"),
+    f"confusion-{model}-{corpus}-{subset}",
+    f"{int(totals.sum()):,} images, {int(sum(counts.loc[n, n] for n in names)):,} right. In brackets the images of "
+    "each class. Intervals of the diagonal stand in the bars below.",
+)
+rows = []
+for metric in ("recall", "precision"):
+    for name in names:
+        row = find_row(store, model, metric, **where, **{"class": name})
+        rows.append([name, metric, row["value"], row["low"], row["high"], row["n_scored"]])
+table = pd.DataFrame(rows, columns=["class", "metric", "value", "low", "high", "n"])
+recalls = table[table["metric"] == "recall"]
+show_chart(
+    interval_bars(table, "class", "metric", "recall and precision"),
+    table,
+    f"classes-{model}-{corpus}-{subset}",
+    "95 % bootstrap intervals. Recall is out of the images of a class: "
+    + ", ".join(f"{r['class']} {r['n']:,}" for _, r in recalls.iterrows())
+    + "; precision out of the predictions of it. No bar: never predicted.",
+)

@@ -240,9 +240,9 @@ def main(argv: list[str] | None = None) -> int:
         settings, places, args = parse(argv)
         record = train(settings, places)
         if args.push_to and PartialState().is_main_process:
-            from .push import push
+            from .push import push_with_advice
 
-            print(push(places.out / "model", args.push_to, private=args.private))
+            print(push_with_advice(places.out / "model", args.push_to, private=args.private))
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         print(f"training.train: {error}", file=sys.stderr)
         return 2

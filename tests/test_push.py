@@ -1,0 +1,121 @@
+"""Pushing with the real client to a small Hub on loopback, and loading back where this project is not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from training.push import main
+
+from .hub_server import TOKEN, hub
+
+REPO = Path(__file__).parents[1]
+LOAD = """
+import json, sys, torch
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+model = AutoModelForImageClassification.from_pretrained("user/tiny", trust_remote_code=True).eval()
+processor = AutoImageProcessor.from_pretrained("user/tiny", trust_remote_code=True)
+assert not any(name == "gimefive_hf" or name.startswith("gimefive_hf.") for name in sys.modules)
+image = (torch.arange(3 * 20 * 20) % 251).reshape(3, 20, 20).to(torch.uint8)
+with torch.no_grad():
+    logits = model(processor(image, return_tensors="pt")["pixel_values"]).logits
+print("LOGITS", json.dumps([logits[0].tolist(), model.config.id2label[0], model.config.temperature]))
+"""
+
+
+@pytest.fixture
+def checkpoint(tiny_model, tiny_processor, tmp_path) -> Path:
+    folder = tmp_path / "model"
+    tiny_model.config.temperature = 1.25
+    tiny_model.save_pretrained(folder)
+    tiny_processor.save_pretrained(folder)
+    row = {"images": 600, "accuracy": 0.625, "calibrated": {"ece": 0.0123}}
+    (folder / "calibration.json").write_text(json.dumps({"held_out": {"raf-db": row}}))
+    return folder
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """The client reads HF_HUB_OFFLINE, which the tests set, when it is imported."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+
+def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
+    further = tmp_path / "results.csv"
+    further.write_text("a,b\n")
+    assert main([str(checkpoint), "user/tiny", "--dry-run", "--private", "--also", str(further)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "would push to private user/tiny:"
+    assert [line.split()[1] for line in lines[1:-1]] == [
+        "README.md",
+        "calibration.json",
+        "config.json",
+        "configuration_gimefive.py",
+        "image_processing_gimefive.py",
+        "model.safetensors",
+        "modeling_gimefive.py",
+        "preprocessor_config.json",
+        "results.csv",
+    ]
+    assert "in 9 files" in lines[-1]
+
+
+def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor, tmp_path, online):
+    with hub() as server:
+        environment = os.environ | server.environment | {"HF_HOME": str(tmp_path / "home")}
+        push = [sys.executable, "-m", "training.push", str(checkpoint), "user/tiny", "--private"]
+        done = subprocess.run(push, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        repo = server.repos["model", "user/tiny"]
+        assert repo.private
+        assert done.stdout.strip() == f"{server.url}/user/tiny/commit/{repo.commits[-1][0]}"
+        assert repo.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
+        card = repo.files["README.md"].decode()
+        assert "license: cc-by-nc-4.0" in card
+        assert "| raf-db | 600 | 62.5 | 0.012 |" in card
+        # Nothing of this project on the path: -I ignores the working folder and PYTHONPATH.
+        load = [sys.executable, "-I", "-c", LOAD]
+        loaded = subprocess.run(load, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert loaded.returncode == 0, loaded.stderr[-3000:]
+        with pytest.raises(RepositoryNotFoundError):  # private is private
+            real_api(server.url, "hf_other").model_info("user/tiny")
+    line = next(line for line in loaded.stdout.splitlines() if line.startswith("LOGITS"))
+    logits, first, temperature = json.loads(line.removeprefix("LOGITS "))
+    assert (first, temperature) == ("happiness", 1.25)
+    image = (torch.arange(3 * 20 * 20) % 251).reshape(3, 20, 20).to(torch.uint8)
+    with torch.no_grad():
+        expected = tiny_model(tiny_processor(image, return_tensors="pt")["pixel_values"]).logits[0]
+    torch.testing.assert_close(torch.tensor(logits), expected, rtol=0, atol=1e-5)
+
+
+def test_folder_without_checkpoint_and_card_without_front_matter(checkpoint, tmp_path, capsys):
+    assert main([str(tmp_path), "user/tiny", "--dry-run"]) == 2
+    assert "it has no config.json" in capsys.readouterr().err
+    card = tmp_path / "card.md"
+    card.write_text("# A model\n")
+    assert main([str(checkpoint), "user/tiny", "--dry-run", "--card", str(card)]) == 2
+    assert "front matter" in capsys.readouterr().err
+
+
+def test_the_hub_refuses(checkpoint, online, monkeypatch, capsys):
+    """Real client, real server: a wrong token, and a public repository where a private one was asked for."""
+    with hub() as server:
+        monkeypatch.setattr("training.push.HfApi", lambda: real_api(server.url, TOKEN + "x"))
+        assert main([str(checkpoint), "user/tiny"]) == 2
+        assert "the Hub refused (401)" in capsys.readouterr().err
+        monkeypatch.setattr("training.push.HfApi", lambda: real_api(server.url, TOKEN))
+        assert main([str(checkpoint), "user/tiny"]) == 0
+        assert main([str(checkpoint), "user/tiny", "--private"]) == 2
+        assert "user/tiny is there and is public" in capsys.readouterr().err
+        assert len(server.repos["model", "user/tiny"].commits) == 2  # the empty one and one push
+
+
+def real_api(endpoint: str, token: str) -> HfApi:
+    return HfApi(endpoint=endpoint, token=token)

@@ -23,6 +23,8 @@ class Photo(gr.Image):
     here: what is wrong with the file is for `load_image` to say, which names no folder.
     """
 
+    is_template = True  # in the browser it is the gr.Image it derives from
+
     def preprocess(self, payload: ImageData | None) -> tuple[str, bytes] | None:
         if payload is None:
             return None

@@ -11,6 +11,7 @@ from photo import Photo, decode_data_url, image_html, shrink, to_data_url
 from gimefive_hf import ExpressionRecognizer, Face, load_image
 from gimefive_hf.drawing import COLOR_MAPS, color_map, draw_boxes, draw_landmarks, overlay_heat
 from gimefive_hf.explain import METHODS, explain
+from gimefive_hf.regions import reason, region_map, region_shares
 
 WINNER = "the winner"
 CLOSE_UP_SIDE = 320
@@ -66,7 +67,7 @@ def build(fer: ExpressionRecognizer) -> None:
         heat = explain(fer.model, fer.pixel_values([face.crop.image]), method_name, target)[0] if heat_on else None
         radio = gr.update(choices=names, value=names[index], visible=len(faces) > 1)
         return (
-            describe(faces, index, target if heat_on else None, method_name),
+            describe(faces, index, None if heat is None else evidence(face, target, heat), method_name),
             image_html(annotate(image, faces, index, heat, landmarks_on), "photo with its faces marked", "photo-out"),
             gr.update(value=face.scores, visible=True),
             close_up_html(face, heat, target),
@@ -125,16 +126,25 @@ def annotate(
     return draw_boxes(image, faces, chosen=index)
 
 
-def describe(faces: list[Face], index: int, target: str | None, method: str) -> str:
-    """One line: how many faces, what the chosen one shows, and what the colours mean."""
+def evidence(face: Face, target: str, heat: NDArray[np.float32]) -> str:
+    """The parts of the face that spoke for `target`, as a sentence."""
+    to_heat = np.array([heat.shape[1], heat.shape[0]]) / face.crop.image.shape[1::-1]
+    points = face.landmarks @ face.crop.matrix[:, :2].T + face.crop.matrix[:, 2]
+    regions = region_map((points * to_heat).astype(np.float32), heat.shape)
+    shares, area = (region_shares(m[None], regions[None])[0] for m in (heat, np.ones_like(heat)))
+    return reason(target, face.scores[target], shares, area)
+
+
+def describe(faces: list[Face], index: int, why: str | None, method: str) -> str:
+    """How many faces, what the chosen one shows, and why."""
     face = faces[index]
     which = "One face" if len(faces) == 1 else f"Face {index + 1} of {len(faces)}"
     if face.is_clear:
         text = f"**{which}: {face.emotion}, {face.score:.0%}.**"
     else:
         text = f"**{which}: no clear emotion** (the highest score, {face.emotion}, is only {face.score:.0%})."
-    if target is not None:
-        text += f" Bright colours: what spoke for *{target}* ({method})."
+    if why is not None:
+        text += f" Bright colours show the evidence ({method}): {why}."
     return text
 
 

@@ -30,7 +30,7 @@ def integrated_gradients(
     model: GiMeFiveForImageClassification,
     pixel_values: Tensor,
     targets: list[int],
-    steps: int = 32,
+    steps: int = 16,
     baseline: float = 0.0,
     percentile: float = 99.0,
     batch_size: int = 64,
@@ -39,7 +39,7 @@ def integrated_gradients(
     What each pixel adds to the logit on the way from a flat image (arXiv 1703.01365, equation 1); what it takes is 0.
 
     Args:
-        steps: points of the integral.
+        steps: points of the integral, by the Gauss-Legendre rule.
         baseline: value of the flat image, in units of `pixel_values`; 0 is the mean of the image processor.
         percentile: as in `saliency`.
         batch_size: images that go through the network at once.

@@ -160,7 +160,8 @@ def curves(
 def curve_ends(model, pixel_values: Tensor, targets: list[int], blur: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Probability (n,) of the class for the whole image, for a flat one and for the blurred one."""
     wanted = torch.tensor(targets)
-    flat = probabilities(model, torch.zeros_like(pixel_values[:1]).expand(len(wanted), -1, -1, -1), wanted)
+    with torch.no_grad():
+        flat = model.classify(torch.zeros_like(pixel_values[:1]))[0].float().softmax(1)[0, wanted]
     return probabilities(model, pixel_values, wanted), flat, probabilities(model, blur, wanted)
 
 

@@ -166,33 +166,37 @@ def draw_average_maps(
     columns: Sequence[str],
     counts: NDArray[np.int64],
     title: str = "",
+    landmarks: NDArray[np.float32] | None = None,
     color_map: str = DEFAULT_COLOR_MAP,
 ) -> NDArray[np.uint8]:
     """
-    A grid of average maps, one colour bar for all.
+    A grid of average maps with a colour bar for each row.
 
     Args:
-        maps: float (rows, columns, H, W). If any value is negative they are taken for differences in [-1, 1], drawn in
-            a diverging colour map. NaN where there was no image.
-        counts: int (rows, columns), the images behind each map, shown above it.
+        maps: float (rows, columns, H, W). A row with a negative value holds differences and gets a diverging colour
+            map. NaN where there was no image.
+        counts: int (rows, columns), the images behind each map, written above it.
+        landmarks: float (68, 2) of the mean face in pixels of the maps, to be drawn as dots.
     """
-    differences = bool(np.nanmin(maps) < 0)
-    limit = float(np.nanmax(np.abs(maps)))
-    options = {"cmap": color_map, "vmin": 0, "vmax": 1}
-    if differences:
-        options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    figure = new_figure(1.35 * len(columns) + 1.2, 1.6 * len(rows) + 0.5)
+    figure = new_figure(1.35 * len(columns) + 1.2, 1.62 * len(rows) + 0.5)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
-    image = None
     for r, row in enumerate(rows):
+        options: dict = {"cmap": color_map, "vmin": 0, "vmax": float(np.nanmax(maps[r]))}
+        differences = bool(np.nanmin(maps[r]) < 0)
+        if differences:
+            limit = float(np.nanmax(np.abs(maps[r])))
+            options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        image = None
         for c, column in enumerate(columns):
             axes = grid[r, c]
-            image = axes.imshow(maps[r, c], **options)
-            axes.set_xticks([])
-            axes.set_yticks([])
+            image = show(axes, maps[r, c], **options)
             axes.set_title(f"{column}, n = {counts[r, c]}" if r == 0 else f"n = {counts[r, c]}", fontsize=8)
-        grid[r, 0].set_ylabel(row, fontsize=9)
-    figure.colorbar(image, ax=grid, shrink=0.6)
+            if landmarks is not None:
+                axes.plot(*landmarks.T, ".", color="black" if differences else "white", markersize=1, alpha=0.8)
+        grid[r, 0].text(
+            -0.08, 0.5, row, rotation=90, ha="right", va="center", transform=grid[r, 0].transAxes, fontsize=9
+        )
+        figure.colorbar(image, ax=grid[r], shrink=0.85)
     figure.suptitle(title, fontsize=10)
     return figure_pixels(figure)
 

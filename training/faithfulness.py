@@ -8,6 +8,7 @@ Writes the rows of the model in `training/results/faithfulness.csv` and `faithfu
 """
 
 import argparse
+import copy
 import sys
 import time
 from dataclasses import dataclass, field
@@ -33,10 +34,12 @@ from gimefive_hf.faithfulness import (
     rank_correlation,
 )
 from gimefive_hf.landmarks import LandmarkDetector
+from gimefive_hf.pictures import draw_curves
 from gimefive_hf.regions import crop_landmarks, region_map
 from gimefive_hf.results import DEFAULT_STORE
 
-from .test_images import TestImages, draw_test_images, load_model, model_pixels
+from .explanation_tables import merge_rows
+from .test_images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
 
 BATCH = 50
 # A map that hardly changes when the weights are drawn anew cannot explain them (mean Spearman correlation).
@@ -59,8 +62,15 @@ class Measured:
         return area(np.concatenate(self.insertion)) - area(np.concatenate(self.deletion))
 
 
-def measure(model, processor, images: TestImages, methods: list[str], steps: int) -> dict[str, Measured]:
-    """Curves and pointing of each method and baseline."""
+def measure(loaded: LoadedModel, images: TestImages, methods: list[str], steps: int, bf16: bool) -> dict[str, Measured]:
+    """
+    Curves and pointing of each method and baseline.
+
+    The maps are computed as everywhere; with `bf16` the many passes of the curves run in bfloat16, which takes half the
+    time and rounds probabilities to two or three digits, alike for all maps.
+    """
+    model, processor = loaded.model, loaded.processor
+    scorer = copy.deepcopy(model).to(memory_format=torch.channels_last)
     measured = {name: Measured() for name in (*methods, *BASELINES)}
     landmarks = LandmarkDetector()
     for start in range(0, len(images), BATCH):
@@ -75,7 +85,8 @@ def measure(model, processor, images: TestImages, methods: list[str], steps: int
         regions = np.stack([region_map(points * scale, size) for points, _ in found])
         grey = luma(crops, size)
         blur = blurred(pixel_values)
-        ends = curve_ends(model, pixel_values, targets, blur)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            ends = curve_ends(scorer, pixel_values, targets, blur)
         for name, result in measured.items():
             began = time.perf_counter()
             if name in METHODS:
@@ -83,7 +94,8 @@ def measure(model, processor, images: TestImages, methods: list[str], steps: int
             else:
                 heat = baseline_maps(name, grey, seed=start)
             result.seconds += time.perf_counter() - began
-            deletion, insertion = curves(model, pixel_values, targets, heat, steps, blur, ends)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                deletion, insertion = curves(scorer, pixel_values, targets, heat, steps, blur, ends)
             result.deletion.append(deletion)
             result.insertion.append(insertion)
             names = [emotion for emotion, kept in zip(emotions, sure, strict=True) if kept]
@@ -99,9 +111,12 @@ def luma(crops: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([cv2.cvtColor(cv2.resize(crop, size[::-1]), cv2.COLOR_RGB2GRAY) for crop in crops])
 
 
-def sanity(model, processor, images: TestImages, methods: list[str], seed: int = 0) -> dict[str, dict[str, Estimate]]:
+def sanity(
+    loaded: LoadedModel, images: TestImages, methods: list[str], seed: int = 0
+) -> dict[str, dict[str, Estimate]]:
     """Rank correlation of each method's maps with those of the model after part of its weights were drawn anew."""
-    pixel_values = model_pixels(processor, images.crops)
+    model = loaded.model
+    pixel_values = model_pixels(loaded.processor, images.crops)
     targets = reported_classes(model, pixel_values)
     result: dict[str, dict[str, Estimate]] = {name: {} for name in methods}
     strangers = {part: randomised(model, part, seed) for part in ("classifier", "all")}
@@ -116,7 +131,7 @@ def spread(prefix: str, e: Estimate) -> dict[str, float]:
     return {prefix: e.value, f"{prefix}_low": e.low, f"{prefix}_high": e.high}
 
 
-def table(name: str, measured: dict[str, Measured], checks: dict[str, dict[str, Estimate]]) -> pd.DataFrame:
+def table(loaded: LoadedModel, measured: dict[str, Measured], checks: dict[str, dict[str, Estimate]]) -> pd.DataFrame:
     """One row per method and baseline, best first; see `verdict` for the last column."""
     gaps = {method: result.gaps() for method, result in measured.items()}
     strongest = max(BASELINES, key=lambda baseline: gaps[baseline].mean())
@@ -125,7 +140,8 @@ def table(name: str, measured: dict[str, Measured], checks: dict[str, dict[str, 
         n = len(gaps[method])
         hits = np.concatenate(result.hits)
         pointing = proportion(int(hits.sum()), len(hits))
-        row = {"model": name, "method": method, "kind": "method" if method in METHODS else "baseline", "images": n}
+        row = {"model": loaded.name, "weights": loaded.weights, "method": method}
+        row |= {"kind": "method" if method in METHODS else "baseline", "images": n}
         row |= spread("insertion", estimate(area(np.concatenate(result.insertion))))
         row |= spread("deletion", estimate(area(np.concatenate(result.deletion))))
         row |= spread("gap", estimate(gaps[method]))
@@ -156,59 +172,59 @@ def verdict(row: dict) -> str:
     return "worth trusting"
 
 
-def curve_rows(name: str, measured: dict[str, Measured]) -> pd.DataFrame:
-    """Mean curves with intervals, long: model, method, curve, fraction, probability, low, high, images."""
+def curve_rows(loaded: LoadedModel, measured: dict[str, Measured]) -> pd.DataFrame:
+    """Mean curves with intervals, long: model, weights, method, curve, fraction, probability, low, high, images."""
     rows = []
     for method, result in measured.items():
         for kind in ("deletion", "insertion"):
             values = np.concatenate(getattr(result, kind))
             for step in range(values.shape[1]):
                 e = estimate(values[:, step])
-                rows.append([name, method, kind, step / (values.shape[1] - 1), e.value, e.low, e.high, e.n])
-    columns = ["model", "method", "curve", "fraction", "probability", "low", "high", "images"]
+                rows.append(
+                    [
+                        loaded.name,
+                        loaded.weights,
+                        method,
+                        kind,
+                        step / (values.shape[1] - 1),
+                        e.value,
+                        e.low,
+                        e.high,
+                        e.n,
+                    ]
+                )
+    columns = ["model", "weights", "method", "curve", "fraction", "probability", "low", "high", "images"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def merge(path: Path, new: pd.DataFrame) -> pd.DataFrame:
-    """Write the CSV with `new` in place of the rows of the same models and methods; gives it back."""
-    if path.is_file():
-        old = pd.read_csv(path)
-        renewed = set(zip(new["model"], new["method"], strict=True))
-        kept = [key not in renewed for key in zip(old["model"], old["method"], strict=True)]
-        new = pd.concat([old[kept], new]) if any(kept) else new
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new.to_csv(path, index=False)
-    return new
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gimefive", help='"gimefive", a folder or a Hub id')
-    parser.add_argument("--name", help="how the tables call the model (default: the last part of --model)")
+    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
+    parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
     parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
     parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013"])
     parser.add_argument("--images", type=int, default=510, help="test images in all, evenly over corpora and classes")
     parser.add_argument("--sanity-images", type=int, default=30)
     parser.add_argument("--steps", type=int, default=8, help="portions in which pixels are deleted and inserted")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default: all that suit the network")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="for the curves' passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
     args = parser.parse_args()
-    model, processor = load_model(args.model)
-    side = processor.size["height"]
-    images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), side, args.seed)
-    methods = args.methods or suitable_methods(model, model_pixels(processor, images.crops[:1]))
-    checked = draw_test_images(args.data, args.corpora, args.sanity_images // len(args.corpora), side, args.seed)
-    name = args.name or Path(args.model).name
+    loaded = load_model(args.model, args.name)
+    images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), loaded.side, args.seed)
+    checked = draw_test_images(args.data, args.corpora, args.sanity_images // len(args.corpora), loaded.side, args.seed)
+    methods = args.methods or suitable_methods(loaded.model, model_pixels(loaded.processor, images.crops[:1]))
     began = time.perf_counter()
-    measured = measure(model, processor, images, methods, args.steps)
-    checks = sanity(model, processor, checked, methods, args.seed)
-    rows = table(name, measured, checks)
-    merge(args.results / "faithfulness.csv", rows)
-    lines = merge(args.results / "faithfulness_curves.csv", curve_rows(name, measured))
-    from gimefive_hf.pictures import draw_curves
-
-    draw_curves(lines[lines["model"] == name], args.results / f"faithfulness_{name}.png")
+    measured = measure(loaded, images, methods, args.steps, args.bf16)
+    rows = table(loaded, measured, sanity(loaded, checked, methods, args.seed))
+    key = ["model", "method"]
+    rows = merge_rows(args.results / "faithfulness.csv", rows, key)
+    lines = merge_rows(
+        args.results / "faithfulness_curves.csv", curve_rows(loaded, measured), [*key, "curve", "fraction"]
+    )
+    draw_curves(lines[lines["model"] == loaded.name], args.results / f"faithfulness_{loaded.name}.png")
+    rows = rows[rows["model"] == loaded.name].sort_values("gap", ascending=False)
     shown = ["method", "insertion", "deletion", "gap", "margin_low", "pointing", "milliseconds_per_image", "verdict"]
     print(rows[shown].to_string(index=False, float_format="%.3f"))
     print(f"{len(images)} images, {time.perf_counter() - began:.0f} s")

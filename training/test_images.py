@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification, resolve_checkpoint
 
 from .corpora import keep_classes, label_array, load_corpus, to_tensors
+from .scorers import hash_file
 
 
 @dataclass
@@ -75,10 +76,36 @@ def balanced_draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.sort(np.lexsort((position, turn))[:count])
 
 
-def load_model(name: str) -> tuple[GiMeFiveForImageClassification, GiMeFiveImageProcessor]:
-    """Model in eval mode and processor: "gimefive", a folder or a Hub id."""
-    model = GiMeFiveForImageClassification.from_pretrained(name).eval()
-    return model, GiMeFiveImageProcessor.from_pretrained(name)
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode, its processor, its name in the tables, and which weights: 12 hex digits of their sha256."""
+
+    model: GiMeFiveForImageClassification
+    processor: GiMeFiveImageProcessor
+    name: str
+    weights: str
+
+    @property
+    def side(self) -> int:
+        """Side of the network's input in pixels."""
+        return self.processor.size["height"]
+
+
+def load_model(folder: str, name: str | None = None) -> LoadedModel:
+    """
+    Args:
+        folder: "gimefive" for the bundled checkpoint, or the folder of one.
+        name: what the tables call it; by default the folder's name.
+
+    Raises:
+        ValueError: if there is no checkpoint.
+    """
+    weights = Path(resolve_checkpoint(folder)) / "model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"no checkpoint {folder!r}: expected a folder with model.safetensors, or gimefive")
+    model = GiMeFiveForImageClassification.from_pretrained(folder).eval()
+    processor = GiMeFiveImageProcessor.from_pretrained(folder)
+    return LoadedModel(model, processor, name or Path(folder).name, hash_file(weights))
 
 
 def model_pixels(processor: GiMeFiveImageProcessor, crops: np.ndarray) -> Tensor:

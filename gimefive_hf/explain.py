@@ -8,6 +8,7 @@ Heat maps of what a model looks at: one call for every method.
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "saliency": ("explain_gradients", "saliency"),
 }
 
-Targets = int | str | Sequence[int | str] | Tensor | np.ndarray | None
+Targets: TypeAlias = int | str | Sequence[int | str] | Tensor | np.ndarray | None
 
 
 def explain(

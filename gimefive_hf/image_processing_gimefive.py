@@ -9,7 +9,7 @@ from transformers.processing_utils import ImagesKwargs
 from .configuration_gimefive import resolve_checkpoint
 
 
-class GiMeFiveImageProcessorKwargs(ImagesKwargs, total=False):
+class GiMeFiveImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
     r"""
     do_grayscale (`bool`): replace colours by their ITU-R 601 luma, copied to all channels, so that grey corpora and
         colour photos look alike to the network.

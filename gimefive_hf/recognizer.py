@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import overload
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -121,14 +121,18 @@ class ExpressionRecognizer:
         return tuple(self.model.config.id2label[index] for index in range(self.model.config.num_labels))
 
     @overload
-    def __call__(self, images: ImageSource, **options) -> list[Face]: ...
+    def __call__(
+        self, images: ImageSource, crops: bool = ..., landmarks: bool = ..., batch_size: int = ...
+    ) -> list[Face]: ...
 
     @overload
-    def __call__(self, images: Sequence[ImageSource], **options) -> list[list[Face]]: ...
+    def __call__(
+        self, images: list[ImageSource], crops: bool = ..., landmarks: bool = ..., batch_size: int = ...
+    ) -> list[list[Face]]: ...
 
     def __call__(
         self,
-        images: ImageSource | Sequence[ImageSource],
+        images: ImageSource | list[ImageSource],
         crops: bool = False,
         landmarks: bool = True,
         batch_size: int = 64,
@@ -148,8 +152,13 @@ class ExpressionRecognizer:
         Raises:
             ValueError: if an image cannot be read; the text names it and the reason.
         """
-        if not isinstance(images, (list, tuple)):
-            return self([images], crops, landmarks, batch_size)[0]
+        if isinstance(images, (list, tuple)):
+            return self._recognize(images, crops, landmarks, batch_size)
+        return self._recognize([cast(ImageSource, images)], crops, landmarks, batch_size)[0]
+
+    def _recognize(
+        self, images: Sequence[ImageSource], crops: bool, landmarks: bool, batch_size: int
+    ) -> list[list[Face]]:
         found: list[tuple[int, Box, float, FaceCrop, NDArray[np.float32] | None]] = []
         for index, source in enumerate(images):
             image = load_image(source)

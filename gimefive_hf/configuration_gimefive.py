@@ -105,7 +105,8 @@ class GiMeFiveConfig(PreTrainedConfig):
             raise ValueError(f"GiMeFiveConfig has no option {', '.join(unknown)}")
         # Seven classes are the six and neutral; other counts get transformers' anonymous names.
         names = {None: EMOTIONS, 6: EMOTIONS, 7: (*EMOTIONS, "neutral")}.get(kwargs.get("num_labels"))
-        if names and (self.id2label is None or ("num_labels" in kwargs and len(self.id2label) != len(names))):
+        given: dict | None = self.id2label  # type: ignore[has-type]
+        if names and (given is None or ("num_labels" in kwargs and len(given) != len(names))):
             self.id2label, self.label2id = dict(enumerate(names)), None
             kwargs.pop("num_labels", None)
         if self.id2label is not None and self.label2id is None:

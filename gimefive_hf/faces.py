@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .images import ImageSource, load_image
+
 MODELS_DIR = Path(__file__).parent / "face_models"
 
 # Indices into `Detection.keypoints`; right and left are the person's own.
@@ -192,20 +194,20 @@ def overlap(a: Box, b: Box) -> tuple[float, float]:
 
 
 def crop_face(
-    image: NDArray[np.uint8], face: Detection | Box, margin: float = CROP_MARGIN, size: int | None = None
+    image: ImageSource, face: Detection | Box, margin: float = CROP_MARGIN, size: int | None = None
 ) -> FaceCrop:
     """
     The aligned, squared crop of one face, framed like the crops that the networks are trained on.
 
     Args:
-        image: uint8 RGB (height, width, 3).
+        image: uint8 RGB (height, width, 3), or a path or PIL image.
         face: a `Detection`, whose eyes are turned level, or a box (x, y, width, height), taken as upright.
         margin: side of the crop over the longer side of the face box.
         size: side of the crop in pixels; None keeps the photo's resolution, between 48 and 224.
 
     What lies beyond the border of the photo repeats its last pixels. Raises ValueError for an empty box.
     """
-    check_rgb(image)
+    pixels = load_image(image)
     x, y, width, height = face.box if isinstance(face, Detection) else face
     if not (width > 0 and height > 0 and margin > 0):
         raise ValueError(f"a crop needs a positive box and margin; got {(x, y, width, height)} and {margin}")
@@ -221,7 +223,7 @@ def crop_face(
     centre = (x + width / 2 + lift * np.sin(angle), y + height / 2 - lift * np.cos(angle))
     matrix = cv2.getRotationMatrix2D(centre, float(np.degrees(angle)), size / side)
     matrix[:, 2] += (size - 1) / 2 - np.array(centre)
-    return FaceCrop(warp_square(image, matrix, size, cv2.BORDER_REPLICATE), matrix)
+    return FaceCrop(warp_square(pixels, matrix, size, cv2.BORDER_REPLICATE), matrix)
 
 
 def roll(detection: Detection) -> float:
@@ -258,11 +260,19 @@ def _shared_detector(min_score: float, tile_scales: tuple[float, ...], min_size:
 
 
 def detect_faces(
-    image: NDArray[np.uint8],
+    image: ImageSource,
     min_score: float = 0.5,
     tile_scales: tuple[float, ...] = (0.6, 0.35),
     min_size: float = 12.0,
     verify: bool = True,
 ) -> list[Detection]:
-    """The faces in `image`, uint8 RGB (height, width, 3), the best first; the options are `FaceDetector`'s."""
-    return _shared_detector(min_score, tuple(tile_scales), min_size, verify)(image)
+    """
+    The faces in an image, the best first.
+
+    Args:
+        image: a path, a PIL image or uint8 RGB (height, width, 3). Boxes and key points are in pixels of the upright
+            image, as `load_image` gives it.
+
+    The other options are `FaceDetector`'s. Raises ValueError for an image that cannot be read.
+    """
+    return _shared_detector(min_score, tuple(tile_scales), min_size, verify)(load_image(image))

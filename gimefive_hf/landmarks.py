@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .faces import MODELS_DIR, Box, Detection, check_rgb, roll, warp_square
+from .images import ImageSource, load_image
 
 MESH_SIDE = 192
 # The mesh network wants the face with this much around it.
@@ -88,18 +89,18 @@ def _shared_detector() -> LandmarkDetector:
     return LandmarkDetector()
 
 
-def landmarks_68(image: NDArray[np.uint8], face: Detection | Box) -> NDArray[np.float32]:
+def landmarks_68(image: ImageSource, face: Detection | Box) -> NDArray[np.float32]:
     """
     The 68 landmarks of one face: float32 (68, 2), x and y in pixels of `image`, in iBUG's order (0–16 jaw, 17–26
     brows, 27–35 nose, 36–47 eyes, 48–67 mouth; the person's right side comes first).
 
     Args:
-        image: uint8 RGB (height, width, 3).
+        image: uint8 RGB (height, width, 3), or a path or PIL image.
         face: a `Detection`, or a box (x, y, width, height) in pixels.
 
-    Raises ValueError for another array or an empty box.
+    Raises ValueError for an image that cannot be read or an empty box.
     """
-    return _shared_detector()(image, face)[0]
+    return _shared_detector()(load_image(image), face)[0]
 
 
 def face_presence(image: NDArray[np.uint8], face: Detection | Box) -> float:

@@ -132,6 +132,7 @@ def test_suppress_drops_parts_and_keeps_neighbours():
         (lambda: FaceDetector(min_score=0), "min_score"),
         (lambda: FaceDetector(tile_scales=(2.0,)), "tile_scales"),
         (lambda: FaceDetector()(np.zeros((5, 5), np.uint8)), "uint8 RGB"),
+        (lambda: detect_faces("none.jpg"), r"none\.jpg: no such file"),
         (lambda: FaceDetector()(np.zeros((5, 5, 3))), "float64"),
         (lambda: crop_face(np.zeros((9, 9, 3), np.uint8), (0.0, 0.0, 0.0, 5.0)), "positive box"),
         (lambda: landmarks_68(np.zeros((9, 9, 3), np.uint8), (0.0, 0.0, 0.0, 5.0)), "positive width"),

@@ -11,8 +11,10 @@ from transformers.utils import logging
 COMMANDS = {
     "predict": "command_predict",
     "demo": "command_demo",
+    "explorer": "command_explorer",
     "score": "command_score",
     "video": "command_video",
+    "export": "command_export",
     "explain": "command_explain",
 }
 

@@ -97,7 +97,7 @@ class FrozenFeatures:
         return images, features
 
 
-def fit_linear(features: Tensor, labels: Tensor, seed: int = 0) -> nn.Linear:
+def fit_linear(features: Tensor, labels: Tensor, seed: int = 0, least_steps: int = 300) -> nn.Linear:
     """
     Standardise (n, d) features and fit a linear layer by AdamW with cosine decay; rare classes weigh more, by the
     inverse square root of their share. The standardisation is folded into the layer that comes back.
@@ -109,7 +109,7 @@ def fit_linear(features: Tensor, labels: Tensor, seed: int = 0) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     steps_per_epoch = max(1, len(labels) // BATCH)
-    steps = max(300, EPOCHS * steps_per_epoch)  # a small corpus needs more passes
+    steps = max(least_steps, EPOCHS * steps_per_epoch)  # a small corpus needs more passes
     optimizer = torch.optim.AdamW(layer.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

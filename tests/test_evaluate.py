@@ -1,0 +1,215 @@
+"""Evaluation: what is scored, by which protocol, and what the store then says; the peers' networks."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.results import read_store
+from training import evaluate
+from training.check_results import check_results
+from training.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from training.cross_dataset import fit_linear
+from training.evaluate import Images, sample_evenly, score_images
+from training.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
+from training.record_curves import read_history, read_run_curves
+from training.scorers import TRAINED_ON, Description, Scorer, load_scorer
+
+
+def read_the_label(images: torch.Tensor) -> torch.Tensor:
+    """A scorer that is right by design: the first pixel's red value is the label."""
+    return torch.nn.functional.one_hot(images[:, 0, 0, 0].long().clamp(max=5), 6).float() * 0.9 + 0.1 / 6
+
+
+def make_images(corpus="raf-db", n=12, sides=(16,)) -> Images:
+    labels = [i % 6 for i in range(n)]
+    pixels = [
+        torch.full((3, sides[i % len(sides)], sides[i % len(sides)]), labels[i], dtype=torch.uint8) for i in range(n)
+    ]
+    sources = [f"{corpus}/{i:02d}.png" for i in range(n)]
+    return Images(corpus, "test", pixels, [EMOTIONS[i] for i in labels], sources, [None] * n)
+
+
+SCORER = Scorer("tiny", read_the_label, 6, 1, "rev", Description("raf-db", "right by design"))
+
+
+@pytest.fixture
+def no_corpora(monkeypatch):
+    monkeypatch.setattr(evaluate, "read_images", lambda data, corpus, split, classes: make_images(corpus))
+
+
+def test_scores_keep_the_order_when_sizes_differ():
+    images = make_images(n=13, sides=(16, 16, 16, 24))
+    scores = score_images(SCORER, images.pixels, batch=2)
+    assert [EMOTIONS[i] for i in scores.argmax(1)] == images.labels
+
+
+def test_evaluate_fills_the_store_and_the_table_follows_from_it(no_corpora, tmp_path):
+    table = evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db", "fer2013"], ["aligned"])
+    accuracy = table[(table["metric"] == "accuracy") & (table["corpus"] == "aggregate")]
+    assert accuracy["value"].tolist() == [1.0]
+    assert accuracy["n_total"].tolist() == [24]
+    store = read_store(tmp_path)
+    assert store.models["tiny"].trained_on == "raf-db"
+    faults = [fault for fault in check_results(tmp_path) if "missing" not in fault]
+    assert faults == []
+
+
+def test_check_results_finds_an_edited_figure(no_corpora, tmp_path):
+    evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["aligned"])
+    path = tmp_path / "results.csv"
+    path.write_text(path.read_text().replace(",accuracy,,1.0,", ",accuracy,,0.99,"))
+    assert any("accuracy" in fault and "0.99" in fault for fault in check_results(tmp_path))
+
+
+def test_corrupted_protocol_has_every_condition(no_corpora, tmp_path):
+    evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["corrupted"], sample=6)
+    counts = read_store(tmp_path).predictions["protocol"].value_counts()
+    assert set(counts.index) == {f"corrupted/{name}/{s}" for name in CORRUPTIONS for s in STRENGTHS}
+    assert set(counts) == {6}
+
+
+def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path, monkeypatch):
+    found = iter([None, np.zeros((16, 16, 3), np.uint8)] * 6)
+    monkeypatch.setattr("training.scenes.find_again", lambda crop, detector, seed: next(found))
+    evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["detected"])
+    table = read_store(tmp_path).results.set_index(["metric", "class"])
+    assert table.loc[("faces_found", ""), "value"] == 0.5
+    assert table.loc[("accuracy", ""), "n_scored"] == 6
+    assert table.loc[("accuracy", ""), "n_total"] == 12
+
+
+def test_find_again_finds_a_real_face_and_no_face_in_noise():
+    from skimage.data import astronaut
+
+    from gimefive_hf.faces import FaceDetector
+    from training.scenes import find_again, make_scene
+
+    face = np.ascontiguousarray(astronaut()[50:200, 150:300])
+    scene, (x, y) = make_scene(face, seed=3)
+    assert scene.shape == (320, 320, 3)
+    assert 16 <= x <= 176
+    assert 16 <= y <= 176
+    detector = FaceDetector()
+    crop = find_again(face, detector, seed=3)
+    assert crop is not None
+    assert crop.shape[0] == crop.shape[1]
+    assert find_again(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), detector, seed=3) is None
+
+
+def test_sample_is_even_and_repeatable():
+    images = make_images(n=100)
+    sample = sample_evenly(images, 10)
+    assert len(sample) == 10
+    assert sample.sources == sample_evenly(images, 10).sources
+    assert sample.sources[0] == "raf-db/00.png"
+    assert sample.sources[-1] == "raf-db/99.png"
+    assert sample_evenly(images, 1000) is images
+
+
+def test_a_checkpoint_is_scored_as_its_own_processor_prepares(tmp_path):
+    torch.manual_seed(0)
+    model = GiMeFiveForImageClassification(
+        GiMeFiveConfig(widths=[4, 8], image_size=16, classifier_widths=[], temperature=2.0)
+    )
+    processor = GiMeFiveImageProcessor(size={"height": 16, "width": 16})
+    model.save_pretrained(tmp_path / "mine")
+    processor.save_pretrained(tmp_path / "mine")
+    with pytest.raises(ValueError, match="what 'mine' was trained on"):
+        load_scorer(str(tmp_path / "mine"))
+    described = {"trained_on": "raf-db", "recipe": "none", "seed": 3}
+    (tmp_path / "mine" / TRAINED_ON).write_text(json.dumps(described))
+    scorer = load_scorer(str(tmp_path / "mine"))
+    images = torch.randint(0, 256, (5, 3, 20, 20), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = model.eval()(**processor(images, return_tensors="pt")).logits.softmax(1)
+    torch.testing.assert_close(scorer.score(images), expected)
+    assert (scorer.name, scorer.classes, scorer.description.seed) == ("mine", 6, 3)
+    # Another temperature is another revision: its scores differ.
+    config = tmp_path / "mine" / "config.json"
+    config.write_text(config.read_text().replace("2.0", "1.5"))
+    assert load_scorer(str(tmp_path / "mine")).revision != scorer.revision
+
+
+def test_unknown_model_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nonsense"):
+        load_scorer("nonsense")
+    with pytest.raises(ValueError, match="emotion_model"):
+        load_scorer("fer-mini-xception", peers=tmp_path)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_corruptions_are_seeded_and_grow(name):
+    from skimage.data import astronaut
+
+    image = torch.from_numpy(np.ascontiguousarray(astronaut()[60:156, 170:266])).permute(2, 0, 1)[None]
+    changes = []
+    for strength in STRENGTHS:
+        result = corrupt(image, name, strength)
+        assert result.shape == image.shape
+        assert result.dtype == torch.uint8
+        assert torch.equal(result, corrupt(image, name, strength))
+        changes.append((result.float() - image.float()).abs().mean().item())
+    assert changes == sorted(changes)
+    assert changes[0] > 0
+
+
+def test_unknown_corruption_is_refused():
+    with pytest.raises(ValueError, match="fog"):
+        corrupt(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "fog", 1)
+
+
+def test_pad_same_is_tensorflows():
+    # 5 wide, kernel 3, stride 2: 3 outputs need 7, one on each side; 4 wide: 2 need 5, the odd one to the right.
+    assert pad_same(torch.ones(1, 1, 5, 5), 3, 2).shape[-1] == 7
+    padded = pad_same(torch.ones(1, 1, 4, 4), 3, 2)
+    assert padded[0, 0, 0].tolist() == [1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("network", "parameters"), [(MiniXception, 56_951), (FaceExpressionNet, 323_687)])
+def test_peers_have_their_published_size_and_give_distributions(network, parameters):
+    model = network().eval()
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    scores = model.score(torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8))
+    assert scores.shape == (2, 7)
+    torch.testing.assert_close(scores.sum(1), torch.ones(2))
+
+
+def test_face_api_equals_the_original_javascript():
+    """Golden output of @vladmandic/face-api 1.7.15 itself (tfjs, CPU) for pixels 7·i mod 256."""
+    folder = Path(os.environ.get("GIMEFIVE_PEERS", "runs/peers")) / "face-api"
+    if not folder.is_dir():
+        pytest.skip("the weights of face-api are not here; training/peers.py says where they come from")
+    image = (torch.arange(3 * 112 * 112).reshape(1, 3, 112, 112) * 7 % 256).to(torch.uint8)
+    golden = torch.tensor([0.54614282, 0.17115088, 0.25497773, 0.01423327, 0.00500393, 0.00207095, 0.00642041])
+    scores = load_face_expression(folder).score(image)[0]
+    torch.testing.assert_close(scores, golden[list(FACE_API_ORDER)], atol=2e-6, rtol=0)
+
+
+def test_linear_classifier_learns_separable_features():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(600) % 6
+    features = torch.randn(600, 20, generator=generator) * 5 + 100  # far from standardised
+    features[torch.arange(600), labels] += 200
+    layer = fit_linear(features, labels, least_steps=100)
+    assert (layer(features).argmax(1) == labels).float().mean() > 0.9
+
+
+def test_curves_of_both_kinds_of_run(tmp_path):
+    history = [{"step": 10, "minutes": 1.5, "raf-db": {"accuracy": 80.0, "recall": 70.0}}]
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    assert read_history(tmp_path / "history.json", "m") == [
+        ["m", 10, 1.5, "raf-db", "accuracy", 0.8],
+        ["m", 10, 1.5, "raf-db", "recall", 0.7],
+    ]
+    pd.DataFrame({"step": [5, 10], "loss": [1.0, 0.5], "eval_raf-db_accuracy": [None, 80.0]}).to_csv(
+        tmp_path / "curves.csv", index=False
+    )
+    assert read_run_curves(tmp_path / "curves.csv", "m") == [["m", 10, None, "raf-db", "accuracy", 0.8]]

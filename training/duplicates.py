@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import datasets
 import imagehash
 import numpy as np
@@ -20,7 +21,12 @@ from .corpora.load import label_array
 from .corpora.schema import decode
 
 THUMBNAIL = 16  # pixels a side
+SIDE = 48  # pixels a side of the images for the aligned comparison
+CORE = 36  # pixels a side of the middle part that is looked for in the other image
+CORE_SIZES = (32, 34, 36, 38, 40)  # pixels a side to which it is resized, ±11 %
 NEAR = 0.98  # correlation above which the counts of the literature and of this project call two images near duplicates
+CANDIDATE = 0.80  # correlation from which a pair is worth the slower aligned comparison
+ALIGNED = 0.92  # aligned correlation above which a candidate counts as leaked: the same photograph, cropped differently
 LEAK = 0.95  # correlation above which a test image counts as leaked: of 180 pairs looked at, all were one photograph
 LEAK_MIRRORED = 0.96  # the same for a mirrored twin: all 8 were
 BLOCK = 1024  # rows of the similarity matrix that are in memory at once
@@ -38,6 +44,7 @@ class Fingerprints:
         sha256: n hashes of the pixels.
         thumbnails: float32 (n, 256), rows of length 1, or 0 for an image of one grey.
         hashes: uint64 (n,), `imagehash.phash`.
+        greys: uint8 (n, 48, 48).
     """
 
     corpus: str
@@ -47,6 +54,7 @@ class Fingerprints:
     sha256: list[str]
     thumbnails: np.ndarray
     hashes: np.ndarray
+    greys: np.ndarray
 
     @property
     def key(self) -> str:
@@ -84,14 +92,16 @@ def fingerprint(dataset: datasets.Dataset, corpus: str, split: str) -> Fingerpri
     """Decode one split of `load_corpus` once."""
     thumbnails = np.empty((len(dataset), THUMBNAIL**2), np.float32)
     hashes = np.empty(len(dataset), np.uint64)
+    greys = np.empty((len(dataset), SIDE, SIDE), np.uint8)
     first = 0
     for table in dataset.with_format("arrow").iter(batch_size=1000):
         for data in table["image"].combine_chunks().field("bytes").to_pylist():
             grey = decode(data).convert("L")
             thumbnails[first], hashes[first] = thumbnail(grey), phash(grey)
+            greys[first] = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
             first += 1
     sources, sha256 = dataset["source"][:], dataset["sha256"][:]
-    return Fingerprints(corpus, split, sources, label_array(dataset), sha256, thumbnails, hashes)
+    return Fingerprints(corpus, split, sources, label_array(dataset), sha256, thumbnails, hashes, greys)
 
 
 def twins(first: Fingerprints, second: Fingerprints, threshold: float = NEAR) -> Iterator[Twin]:
@@ -121,9 +131,24 @@ def twins(first: Fingerprints, second: Fingerprints, threshold: float = NEAR) ->
 
 
 def mirrored(prints: Fingerprints) -> Fingerprints:
-    """The same images mirrored: only their thumbnails are, and no pixels equal another's."""
+    """The same images mirrored, as far as `twins` looks at them; their pixels equal nobody's."""
     flipped = prints.thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL)[:, :, ::-1].reshape(len(prints), -1)
     return replace(prints, thumbnails=np.ascontiguousarray(flipped), sha256=[""] * len(prints))
+
+
+def aligned_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """
+    Greatest correlation of the middle of one image with any place of the other, at five sizes, in [-1, 1]: high for one
+    photograph cropped in two ways. Both uint8 (48, 48) grey.
+    """
+    edge, best = (SIDE - CORE) // 2, -1.0
+    for part, whole in ((first, second), (second, first)):
+        core = part[edge:-edge, edge:-edge]
+        for size in CORE_SIZES:
+            shrinks = size < CORE
+            resized = cv2.resize(core, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+            best = max(best, float(cv2.matchTemplate(whole, resized, cv2.TM_CCOEFF_NORMED).max()))
+    return best
 
 
 def hash_twins(first: Fingerprints, second: Fingerprints, distance: int) -> int:

@@ -5,7 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from .duplicates import LEAK, LEAK_MIRRORED, Fingerprints, mirrored, twins
+from .duplicates import (
+    ALIGNED,
+    CANDIDATE,
+    LEAK,
+    LEAK_MIRRORED,
+    Fingerprints,
+    Twin,
+    aligned_correlation,
+    mirrored,
+    twins,
+)
+
+KINDS = ("mirrored", "shifted", "near", "exact")  # the strongest last
 
 
 @dataclass(slots=True)
@@ -13,8 +25,9 @@ class Leak:
     """
     A test image and its closest twin.
 
-    `kind` is "exact" (same pixels), "near" (correlation above LEAK) or "mirrored" (above LEAK_MIRRORED, mirrored);
-    `hash_distance` is that of the perceptual hashes, 0–64 bits; `same_label` compares the two labels.
+    `kind` is "exact" (same pixels), "near" (thumbnails correlate above LEAK), "shifted" (above CANDIDATE, and the
+    images above ALIGNED once aligned) or "mirrored" (above LEAK_MIRRORED, mirrored). `correlation` is that of the
+    thumbnails, `hash_distance` that of the perceptual hashes, 0–64 bits; `same_label` compares the two labels.
     """
 
     corpus: str
@@ -30,27 +43,44 @@ class Leak:
 
 def find_leaks(test: Fingerprints, others: Iterable[Fingerprints]) -> list[Leak]:
     """The closest twin of each image of `test` in any of `others`; images without one are not in the list."""
-    rank = {"exact": 2, "near": 1, "mirrored": 0}
     best: dict[str, Leak] = {}
     for other in others:
-        for candidate in (other, mirrored(other)):
-            flipped = candidate is not other
-            for twin in twins(test, candidate, LEAK_MIRRORED if flipped else LEAK):
-                leak = Leak(
-                    test.corpus,
-                    test.sources[twin.first],
-                    "mirrored" if flipped else "exact" if twin.exact else "near",
-                    other.corpus,
-                    other.split,
-                    other.sources[twin.second],
-                    round(twin.correlation, 4),
-                    twin.distance,
-                    bool(test.labels[twin.first] == other.labels[twin.second]),
-                )
-                known = best.get(leak.source)
-                if known is None or (rank[leak.kind], leak.correlation) > (rank[known.kind], known.correlation):
-                    best[leak.source] = leak
+        flipped = mirrored(other)
+        found = [(twin, kind_of(twin, test, other)) for twin in twins(test, other, CANDIDATE)]
+        found += [(twin, "mirrored") for twin in twins(test, flipped, LEAK_MIRRORED)]
+        for twin, kind in found:
+            if kind is None:
+                continue
+            leak = Leak(
+                test.corpus,
+                test.sources[twin.first],
+                kind,
+                other.corpus,
+                other.split,
+                other.sources[twin.second],
+                round(twin.correlation, 4),
+                twin.distance,
+                bool(test.labels[twin.first] == other.labels[twin.second]),
+            )
+            known = best.get(leak.source)
+            if known is None or strength(leak) > strength(known):
+                best[leak.source] = leak
     return [best[source] for source in sorted(best)]
+
+
+def kind_of(twin: Twin, test: Fingerprints, other: Fingerprints) -> str | None:
+    """Which kind of leak a pair is; None for two images that only look alike."""
+    if twin.exact:
+        return "exact"
+    if twin.correlation > LEAK:
+        return "near"
+    aligned = aligned_correlation(test.greys[twin.first], other.greys[twin.second])
+    return "shifted" if aligned > ALIGNED else None
+
+
+def strength(leak: Leak) -> tuple[int, float]:
+    """Of two twins the list names the one with the greater strength."""
+    return KINDS.index(leak.kind), leak.correlation
 
 
 def write_leaks(path: Path, leaks: Sequence[Leak]) -> None:

@@ -97,14 +97,16 @@ def climbs_out(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or (bool(path.parts) and path.parts[0].endswith(":"))
 
 
+def locate_corpus(name: str, root: str | Path) -> Path | None:
+    """`root/NAME.zip` or `root/NAME/`, if there is one."""
+    return next((path for path in (Path(root) / f"{name}.zip", Path(root) / name) if path.exists()), None)
+
+
 def find_corpus(name: str, root: str | Path) -> Path:
     """`root` itself if it is a zip, else `root/NAME.zip`, `root/NAME/`, or `root` as the corpus's own folder."""
     root = Path(root)
     if root.is_file():
         return root
-    for path in (root / f"{name}.zip", root / name):
-        if path.exists():
-            return path
     if not root.is_dir():
         raise CorpusError(f"no folder and no zip at {root}")
-    return root
+    return locate_corpus(name, root) or root

@@ -51,6 +51,7 @@ def make_recognizer(
 
         network = OnnxClassifier(model)
         # it stands in for the torch model wherever scores are asked for
+        options = {"margin": network.margin, **options}
         return ExpressionRecognizer(cast(Any, network), network.processor, **options)
     import torch
 

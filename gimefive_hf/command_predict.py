@@ -4,20 +4,21 @@ import argparse
 import json
 import sys
 
-from .recognizer import ExpressionRecognizer, Face
+from .backends import add_model_arguments, load_recognizer
+from .recognizer import Face
 
 HELP = "score the faces in photos"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image files")
-    parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
+    add_model_arguments(parser)
     parser.add_argument("--crops", action="store_true", help="each photo is one face, already cropped; search nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object per photo and line")
 
 
 def run(args: argparse.Namespace) -> int:
-    fer = ExpressionRecognizer.from_pretrained(args.model)
+    fer = load_recognizer(args)
     if not args.json:
         print(header(fer.emotions))
     code = 0

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size < 1 or (args.workers is not None and args.workers < 1):
         raise ValueError("--batch-size and --workers must be at least 1")
     fer = load_recognizer(args)
-    with tqdm(unit=" images", dynamic_ncols=True) as bar:
+    with tqdm(unit=" images", dynamic_ncols=True, delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:
             if bar.total is None:  # what an earlier run did counts neither for the speed nor for the time left

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with tqdm(unit=" frames", dynamic_ncols=True) as bar:
+        with tqdm(unit=" frames", dynamic_ncols=True, delay=0.5) as bar:
 
             def progress(done: int, total: int | None) -> None:
                 bar.total = None if total is None else max(total, done)

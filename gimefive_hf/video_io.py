@@ -58,8 +58,8 @@ class VideoReader:
         # a picture in the tags of a sound file is no video
         streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
-            self._container.close()
             kind = "only sound" if self._container.streams.audio else "no video stream"
+            self._container.close()
             raise ValueError(f"{self.path.name}: has {kind}")
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"

@@ -6,7 +6,7 @@ import cv2
 import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
-from photo import Photo, decode_data_url, image_html, shrink, to_data_url
+from photo import Photo, image_html, shrink, to_data_url
 
 from gimefive_hf import ExpressionRecognizer, Face, load_image
 from gimefive_hf.drawing import COLOR_MAPS, color_map, draw_boxes, draw_landmarks, overlay_heat
@@ -21,7 +21,6 @@ FAST_METHODS = [name for name in METHODS if name not in ("score-cam", "occlusion
 
 def build(fer: ExpressionRecognizer) -> None:
     """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
-    held = gr.Textbox(visible="hidden", elem_id="held-photo")  # the photo stays in the browser, not here
     with gr.Row():
         with gr.Column(min_width=300):
             photo = Photo(
@@ -41,18 +40,19 @@ def build(fer: ExpressionRecognizer) -> None:
             scores = gr.Label(num_top_classes=len(fer.emotions), label="Scores", elem_id="scores", visible=False)
             close_up = gr.HTML(elem_id="close-up")
 
-    def hold(upload: tuple[str, bytes] | None) -> tuple[str, str]:
+    def hold(upload: tuple[str, bytes] | None) -> tuple[str | None, str]:
+        """Send the photo back as a data URL: from here on only the browser has it."""
         if upload is None:
-            return "", "Upload, paste or take a photo."
+            return None, "Upload, paste or take a photo."
         try:
             return to_data_url(shrink(read(upload))), "Looking for faces…"
         except ValueError as error:
-            return "", f"⚠️ {html.escape(str(error))}"
+            return None, f"⚠️ {html.escape(str(error))}"
 
-    def show(held_photo, crops, chosen, emotion_name, method_name, heat_on, landmarks_on):
-        if not held_photo:
+    def show(held, crops, chosen, emotion_name, method_name, heat_on, landmarks_on):
+        if held is None:
             return gr.skip(), "", gr.update(visible=False), "", gr.update(choices=[], value=None, visible=False)
-        image = load_image(decode_data_url(held_photo))
+        image = read(held)
         faces = fer(image, crops=crops)
         if not faces:
             message = (
@@ -74,9 +74,9 @@ def build(fer: ExpressionRecognizer) -> None:
             radio,
         )
 
-    inputs = [held, is_crop, number, emotion, method, show_heat, show_landmarks]
+    inputs = [photo, is_crop, number, emotion, method, show_heat, show_landmarks]
     outputs = [status, annotated, scores, close_up, number]
-    photo.change(hold, photo, [held, status], api_visibility="private").then(
+    gr.on([photo.input, photo.clear], hold, photo, [photo, status], api_visibility="private").then(
         show, inputs, outputs, api_visibility="private"
     )
     for control in (is_crop, number, emotion, method, show_heat, show_landmarks):

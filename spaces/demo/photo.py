@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from gradio.data_classes import ImageData
+from gradio.data_classes import Base64ImageData, ImageData
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,10 +17,11 @@ HELD_SIDE = 1600
 
 class Photo(gr.Image):
     """
-    An image input whose function gets (name, bytes) of the file, as it came, or None.
+    An image input whose function gets (name, bytes) of the file, as it came, or None; given as output a data URL.
 
-    The upload is deleted before the function runs, so that no face stays on the server's disk, and nothing is decoded
-    here: what is wrong with the file is for `load_image` to say, which names no folder.
+    The upload is deleted before the function runs, so that no face stays on the server's disk; the browser keeps the
+    photo as a data URL. Nothing is decoded here: what is wrong with the file is for `load_image` to say, which names
+    no folder.
     """
 
     is_template = True  # in the browser it is the gr.Image it derives from
@@ -39,6 +40,9 @@ class Photo(gr.Image):
             raise gr.Error("This photo was deleted after its request; please upload it again.") from None
         finally:
             path.unlink(missing_ok=True)
+
+    def postprocess(self, value: str | None) -> Base64ImageData | None:
+        return None if value is None else Base64ImageData(url=value)
 
 
 def decode_data_url(url: str) -> bytes:

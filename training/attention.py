@@ -194,7 +194,7 @@ def main() -> None:
     save_average(args.results / f"attention_{loaded.name}.npz", average)
     draw(average, args.results / f"attention_{loaded.name}.png", f"{loaded.name}: average {args.method} of the label")
     overall = rows[rows["corpus"] == "all"].pivot(index="emotion", columns="region", values="share")
-    print(overall.loc[[*EMOTIONS, "all"], list(REGIONS)].to_string(float_format="%.2f"))
+    print(overall.reindex(index=[*EMOTIONS, "all"], columns=list(REGIONS)).to_string(float_format="%.2f"))
     flagged = rows[rows["looks_at_background"] & (rows["region"] == "background")]
     for row in flagged.itertuples():
         print(f"looks at the background: {row.corpus}, {row.emotion} ({row.share:.0%} of {row.area:.0%} area)")

@@ -85,6 +85,11 @@ class SplitList:
             return self._by_subject.get(subject) or self.by_rule(subject, None)
         return None
 
+    def could_be(self, split: str, source: str, official: str | None, subject: str | None) -> bool:
+        """Whether an image may be in `split`, as far as can be told without looking at it."""
+        known = self.find(source, official, subject)
+        return known == split or (known is None and not (official == "train" and split == "test"))
+
     def by_rule(self, unit: str, official: str | None) -> str:
         """
         The split of an unlisted unit, a subject or the hash of an image's pixels: a seeded draw that depends on nothing

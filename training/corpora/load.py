@@ -104,7 +104,7 @@ def stream_rows(name: str, path: str, split: str, strict: bool) -> Iterator[dict
     for item in corpus.read(files):
         if isinstance(item, Problem):
             problems.append(item)
-        elif splits.find(item.source, item.split, item.subject) in (split, None):
+        elif splits.could_be(split, item.source, item.split, item.subject):
             try:
                 row, odd = make_row(corpus, item, splits)
             except (OSError, ValueError, SyntaxError) as error:

@@ -135,13 +135,23 @@ def class_template_model(folder) -> None:
 
 
 def test_command(tmp_path, monkeypatch, capsys):
-    data, splits = write_corpora(tmp_path, per_class=6)
+    data = write_corpora(tmp_path / "corpora", per_class=6)
     class_template_model(tmp_path / "model")
-    command = ["--checkpoint", tmp_path / "model", "--data", data, "--splits", splits, "--corpora", "raf-db", "fer2013"]
+    command = [
+        "--checkpoint",
+        tmp_path / "model",
+        "--data",
+        data,
+        "--cache",
+        tmp_path,
+        "--corpora",
+        "raf-db",
+        "fer2013",
+    ]
     command += ["--max-risk", "0.6", "--min-neutral", "0.5", "--min-coverage", "0.2", "--test"]
     monkeypatch.setattr(sys, "argv", ["calibrate", *map(str, command)])
     before = json.loads((tmp_path / "model" / "config.json").read_text())
-    spoilt = read_crops(data, "raf-db", "validation", splits=splits)
+    spoilt = read_crops(data, "raf-db", "validation", cache=tmp_path)
     model = GiMeFiveForImageClassification.from_pretrained(tmp_path / "model")
     processor = GiMeFiveImageProcessor.from_pretrained(tmp_path / "model")
     answers = raw_logits(model, processor, spoilt).argmax(1)

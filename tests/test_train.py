@@ -66,8 +66,7 @@ def arguments(corpora, out: Path, **settings) -> list[str]:
     out.parent.mkdir(parents=True, exist_ok=True)
     recipe = out.parent / f"{out.name}.json"
     recipe.write_text(json.dumps(TINY | settings))
-    data, splits = corpora
-    return ["--recipe", str(recipe), "--data", str(data), "--splits", str(splits), "--out", str(out)]
+    return ["--recipe", str(recipe), "--data", str(corpora), "--cache", str(corpora / "cache"), "--out", str(out)]
 
 
 def same_tensors(one: Path, other: Path) -> bool:
@@ -132,8 +131,7 @@ def test_run_learns_and_its_model_loads(corpora, tmp_path, capsys):
     processor = GiMeFiveImageProcessor.from_pretrained(tmp_path / "run" / "model")
     from training.crops import read_crops
 
-    data, splits = corpora
-    crops = read_crops(data, "raf-db", "validation", splits=splits)
+    crops = read_crops(corpora, "raf-db", "validation", cache=corpora / "cache")
     x = processor(crops.images.expand(-1, 3, -1, -1), return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         logits = (model(x).logits + model(x.flip(-1)).logits) / 2
@@ -258,21 +256,22 @@ def test_other_settings_in_the_same_folder(corpora, tmp_path, capsys):
 
 
 def test_unreadable_images_are_all_named_before_training(corpora, tmp_path, capsys):
-    data, _ = corpora
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
-    (spoilt / "fer2013.zip").write_bytes((data / "fer2013.zip").read_bytes())
-    with zipfile.ZipFile(data / "raf-db.zip") as source, zipfile.ZipFile(spoilt / "raf-db.zip", "w") as target:
-        for name in source.namelist():
+    (spoilt / "fer2013.zip").write_bytes((corpora / "fer2013.zip").read_bytes())
+    with zipfile.ZipFile(corpora / "raf-db.zip") as source, zipfile.ZipFile(spoilt / "raf-db.zip", "w") as target:
+        for number, name in enumerate(source.namelist()):
             content = source.read(name)
-            bad = "train_00003" in name or "train_00004" in name
-            target.writestr(name, content[: len(content) // 2] if bad else content)
-    assert main([*arguments(corpora, tmp_path / "run"), "--data", str(spoilt)]) == 2
+            target.writestr(name, content[: len(content) // 2] if number in (3, 70) else content)
+        bad = [source.namelist()[number] for number in (3, 70)]
+    command = [*arguments(corpora, tmp_path / "run"), "--data", str(spoilt), "--cache", str(tmp_path)]
+    assert main(command) == 2
     error = capsys.readouterr().err
-    assert error.count("_aligned.jpg") == 12
-    assert "cannot be read" in error
+    assert "2 image(s) cannot be read" in error
+    assert all(name in error for name in bad)
+    assert not (tmp_path / "run" / "curves.csv").exists()
 
 
 def test_missing_corpus(corpora, tmp_path, capsys):
     assert main([*arguments(corpora, tmp_path / "run"), "--data", str(tmp_path)]) == 2
-    assert "--data" in capsys.readouterr().err
+    assert "raf-db" in capsys.readouterr().err

@@ -1,4 +1,8 @@
-"""Synthetic corpora in the real layouts: a bright bar whose place tells the class, so that a tiny network can learn."""
+"""
+Synthetic corpora in the real layouts: a bright bar whose place tells the class, so that a tiny network can learn.
+
+Their files have names out of the real split lists, which so put them into training, validation and test.
+"""
 
 import csv
 import io
@@ -10,6 +14,7 @@ from PIL import Image
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 
+SPLITS_DIR = Path(__file__).parents[1] / "training" / "splits"
 RAF_FOLDERS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6}
 FER_FOLDERS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 
@@ -25,37 +30,34 @@ def draw(name: str, side: int, noise: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-def write_corpora(folder: Path, per_class: int = 8, side: int = 32) -> tuple[Path, Path]:
-    """
-    Write raf-db.zip and fer2013.zip, with `per_class` images of every class in each of the three splits, and their
-    split lists. Returns (folder of the zips, folder of the lists).
-    """
+def listed_names(corpus: str) -> dict[tuple[str, str], list[str]]:
+    """(split, class folder) → paths of the real split list."""
+    names: dict[tuple[str, str], list[str]] = {}
+    with open(SPLITS_DIR / f"{corpus}.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            names.setdefault((row["split"], row["source"].split("/")[-2]), []).append(row["source"])
+    return names
+
+
+def write_corpora(folder: Path, per_class: int = 8, side: int = 32) -> Path:
+    """Write raf-db.zip and fer2013.zip, with `per_class` images of every class in each of the three splits."""
     noise = np.random.default_rng(0)
-    data, splits = folder / "corpora", folder / "splits"
-    data.mkdir(parents=True)
-    splits.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     for corpus in ("raf-db", "fer2013"):
-        names = EMOTIONS if corpus == "raf-db" else (*EMOTIONS, "neutral")
-        rows, votes = [], []
-        with zipfile.ZipFile(data / f"{corpus}.zip", "w") as archive:
+        names, votes = listed_names(corpus), []
+        with zipfile.ZipFile(folder / f"{corpus}.zip", "w") as archive:
             for split in ("train", "validation", "test"):
-                for name in names:
-                    for number in range(per_class):
-                        part = "test" if split == "test" else "train"
-                        if corpus == "raf-db":
-                            source = f"DATASET/{part}/{RAF_FOLDERS[name]}/{split}_{number:05}_aligned.jpg"
-                        else:
-                            source = f"{part}/{FER_FOLDERS.get(name, name)}/{split}_{number}.jpg"
-                            counts = dict.fromkeys((*EMOTIONS, "neutral", "contempt", "unknown", "NF"), 0)
-                            votes.append({"file": source} | counts | {name: 8, "fear": 8 if name == "fear" else 2})
+                for name in EMOTIONS if corpus == "raf-db" else (*EMOTIONS, "neutral"):
+                    place = str(RAF_FOLDERS[name]) if corpus == "raf-db" else FER_FOLDERS.get(name, name)
+                    for source in names[split, place][:per_class]:
                         archive.writestr(source, draw(name, side, noise))
-                        rows.append([corpus, source, split])
+                        if corpus == "fer2013":
+                            counts = dict.fromkeys((*EMOTIONS, "neutral", "contempt", "unknown", "NF"), 0)
+                            votes.append({"file": source} | counts | {"fear": 2} | {name: 8})
             if votes:
                 text = io.StringIO()
                 writer = csv.DictWriter(text, votes[0])
                 writer.writeheader()
                 writer.writerows(votes)
                 archive.writestr("ferplus_votes.csv", text.getvalue())
-        with open(splits / f"{corpus}.csv", "w", newline="") as file:
-            csv.writer(file).writerows([["corpus", "source", "split"], *sorted(rows)])
-    return data, splits
+    return folder

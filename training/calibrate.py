@@ -30,7 +30,7 @@ from .calibration import (
     measure,
     split_neutral,
 )
-from .crops import CORPORA, LABELS, SPLITS_DIR, Crops, read_crops
+from .crops import CORPORA, LABELS, Crops, read_crops
 
 
 @torch.no_grad()
@@ -82,7 +82,7 @@ def draw_reliability(report: dict[str, dict], path: Path) -> None:
     pyplot.close(figure)
 
 
-def write_config(checkpoint: Path, **values: float | None) -> None:
+def write_config(checkpoint: Path, **values: float | bool | None) -> None:
     """Set values in the checkpoint's `config.json`, atomically, and leave everything else in it as it is."""
     path = checkpoint / "config.json"
     config = json.loads(path.read_text()) | values
@@ -94,13 +94,14 @@ def write_config(checkpoint: Path, **values: float | None) -> None:
 def calibrate(args: argparse.Namespace) -> dict:
     """Fit, choose, write; returns what `calibration.json` holds."""
     model = GiMeFiveForImageClassification.from_pretrained(args.checkpoint).to(memory_format=torch.channels_last)
+    if args.flip_average is not None:
+        model.config.flip_average = args.flip_average
     processor = GiMeFiveImageProcessor.from_pretrained(args.checkpoint)
     side = None if processor.do_resize else processor.size["height"]
 
     def collect(split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         crops = {
-            name: read_crops(args.data, name, split, processor.do_grayscale, side, args.cache, args.splits)
-            for name in args.corpora
+            name: read_crops(args.data, name, split, processor.do_grayscale, side, args.cache) for name in args.corpora
         }
         logits = {name: raw_logits(model, processor, c) for name, c in crops.items()}
         return logits, {name: to_model_labels(c.labels, model.config.id2label) for name, c in crops.items()}
@@ -131,7 +132,12 @@ def calibrate(args: argparse.Namespace) -> dict:
             )
             for name in logits
         }
-    write_config(args.checkpoint, temperature=temperature, confidence_threshold=chosen["threshold"])
+    write_config(
+        args.checkpoint,
+        temperature=temperature,
+        confidence_threshold=chosen["threshold"],
+        flip_average=model.config.flip_average,
+    )
     (args.checkpoint / "calibration.json").write_text(json.dumps(report, indent=1) + "\n")
     draw_reliability(held_out, args.checkpoint / "reliability.png")
     return report
@@ -171,8 +177,12 @@ def main() -> None:
     parser.add_argument("--max-risk", type=float, default=0.10, help="share of wrong answers among accepted faces")
     parser.add_argument("--min-neutral", type=float, default=0.6, help="share of held-out neutral faces to be declined")
     parser.add_argument("--min-coverage", type=float, default=0.5, help="share of emotional faces to be answered")
-    parser.add_argument("--splits", type=Path, default=SPLITS_DIR, help="folder of the split lists")
-    parser.add_argument("--cache", type=Path, help="folder for decoded crops")
+    parser.add_argument(
+        "--flip-average",
+        action=argparse.BooleanOptionalAction,
+        help="first make the checkpoint average the logits of every image and its mirror image, or not",
+    )
+    parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--test", action="store_true", help="afterwards, measure on the test splits too")
     args = parser.parse_args()
     if not (args.checkpoint / "config.json").is_file():

@@ -28,7 +28,7 @@ from transformers import logging as transformers_logging
 from transformers import set_seed
 
 from .batches import BatchMaker, TrainingImages
-from .crops import SPLITS_DIR, Crops, read_crops
+from .crops import Crops, read_crops
 from .disk import require_space
 from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
 from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
@@ -43,7 +43,6 @@ class Places:
 
     data: Path
     out: Path
-    splits: Path = SPLITS_DIR
     cache: Path | None = None
     identity: Path | None = None
     weights: Path | None = None
@@ -54,10 +53,7 @@ class Places:
 def read_split(settings: TrainingSettings, places: Places, names, split: str, side: int | None) -> dict[str, Crops]:
     """The corpora's crops. With several processes the first fills the cache, the others wait for it."""
     with PartialState().main_process_first():
-        return {
-            name: read_crops(places.data, name, split, settings.grey, side, places.cache, places.splits)
-            for name in names
-        }
+        return {name: read_crops(places.data, name, split, settings.grey, side, places.cache) for name in names}
 
 
 def start_weights(model, processor, settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> None:
@@ -209,12 +205,15 @@ def train(settings: TrainingSettings, places: Places) -> dict:
 def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there goes on")
-    parser.add_argument("--splits", type=Path, default=SPLITS_DIR, help="folder of the split lists")
-    parser.add_argument("--cache", type=Path, help="folder for decoded crops, so that the next start takes seconds")
+    parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
     parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
+
+
+def places_of(args: argparse.Namespace) -> Places:
+    return Places(**{name: getattr(args, name) for name in Places.__dataclass_fields__})
 
 
 def parse(argv: list[str] | None = None) -> tuple[TrainingSettings, Places, argparse.Namespace]:
@@ -229,8 +228,7 @@ def parse(argv: list[str] | None = None) -> tuple[TrainingSettings, Places, argp
     args = parser.parse_args(argv)
     changes = given_settings(args)
     settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
-    names = Places.__dataclass_fields__
-    return settings, Places(**{name: getattr(args, name) for name in names}), args
+    return settings, places_of(args), args
 
 
 def main(argv: list[str] | None = None) -> int:

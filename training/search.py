@@ -1,0 +1,234 @@
+"""
+Search for better settings: the paper's grid, or Bayesian search (Optuna's TPE), by the held-out score.
+
+    python -m training.search --recipe paper-raf-db --space paper-grid --trials 12 --data DIR --out runs/search
+    python -m training.search --recipe paper-raf-db --space paper-grid --grid --trials 4 --data DIR --out runs/grid
+
+A space is a JSON object, key → list of choices, or {"low": …, "high": …, "log": true}; a key is a setting, or
+`network_options.NAME`. The same command goes on after a kill, within the trial that was cut short, until there are
+`--trials` finished ones. `--out` holds the study, `search.csv`, `search.png` and a folder for every trial.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from transformers import logging as transformers_logging
+
+from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .train import Places, add_places, places_of, train
+
+SPACES_DIR = Path(__file__).parent / "spaces"
+
+
+def read_space(path: Path) -> dict[str, Any]:
+    """The space of a file, or of a name in `training/spaces`; raises ValueError for a domain that is neither kind."""
+    if not path.is_file():
+        path = SPACES_DIR / f"{path}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SPACES_DIR.glob("*.json")))
+        raise ValueError(f"no space {path.stem}; give a JSON file or one of {known}")
+    space = {key: value for key, value in json.loads(path.read_text()).items() if key != "comment"}
+    for key, domain in space.items():
+        if not (isinstance(domain, list) and domain) and not (
+            isinstance(domain, dict) and {"low", "high"} <= set(domain)
+        ):
+            raise ValueError(f"{path.name}: {key} must be a list of choices or have low and high; got {domain!r}")
+    return space
+
+
+def suggest(trial: optuna.Trial, key: str, domain: list | dict) -> Any:
+    """One value; choices that are lists or objects travel as JSON, since Optuna stores only plain ones."""
+    if isinstance(domain, list):
+        return json.loads(trial.suggest_categorical(key, [json.dumps(choice) for choice in domain]))
+    options = {name: domain[name] for name in ("log", "step") if name in domain}
+    if isinstance(domain["low"], int) and isinstance(domain["high"], int):
+        return trial.suggest_int(key, domain["low"], domain["high"], **options)
+    return trial.suggest_float(key, domain["low"], domain["high"], **options)
+
+
+def changed(base: TrainingSettings, values: dict[str, Any]) -> TrainingSettings:
+    """`base` with values by key; `network_options.NAME` changes one of the network's options."""
+    result = base.to_dict()
+    for key, value in values.items():
+        if key.startswith("network_options."):
+            result["network_options"] = result["network_options"] | {key.removeprefix("network_options."): value}
+        else:
+            result[key] = value
+            if key in ("steps", "epochs"):
+                result["epochs" if key == "steps" else "steps"] = None
+    return make_settings(result, "space")
+
+
+def run_trial(settings: TrainingSettings, places: Places) -> float:
+    """Train in the folder that belongs to these settings, unless that is done, and return the held-out score in %."""
+    digest = hashlib.sha256(json.dumps(settings.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+    folder = places.out / "trials" / digest
+    if not (folder / "run.json").is_file():
+        train(settings, Places(**{**vars(places), "out": folder}))
+        for path in [*folder.glob("checkpoint-*"), *folder.glob("best-*")]:
+            shutil.rmtree(path)
+    return json.loads((folder / "run.json").read_text())["held_out"]["score"]
+
+
+def open_study(out: Path, space: dict[str, Any], grid: bool, seed: int, trials: int) -> optuna.Study:
+    """The study of the folder; trials that a killed process left running are queued again."""
+    out.mkdir(parents=True, exist_ok=True)
+    ranges = [key for key, domain in space.items() if isinstance(domain, dict)]
+    if grid and ranges:
+        raise ValueError(
+            f"a grid needs choices, but {', '.join(ranges)} have ranges; list values or search without --grid"
+        )
+    study = optuna.create_study(
+        study_name="search",
+        storage=JournalStorage(JournalFileBackend(str(out / "study.journal"))),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    known = study.user_attrs.get("space")
+    if known is not None and known != json.dumps(space):
+        raise ValueError(f"{out} holds a search over another space; choose another --out")
+    study.set_user_attr("space", json.dumps(space))
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    if grid:
+        choices = {key: [json.dumps(choice) for choice in domain] for key, domain in space.items()}
+        study.sampler = optuna.samplers.GridSampler(choices, seed=seed)
+    else:
+        # A resumed study must not draw its first numbers again.
+        startup = max(3, trials // 3)
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=startup)
+    return study
+
+
+def search(base: TrainingSettings, space: dict[str, Any], places: Places, trials: int, grid: bool) -> optuna.Study:
+    """
+    Search until `trials` trials have finished. A trial whose settings contradict each other or whose loss is not finite
+    has failed; its reason stands in `search.csv`. Three failures in a row stop the search with the last one's error.
+    """
+    study = open_study(places.out, space, grid, base.seed, trials)
+    failures = 0
+
+    def objective(trial: optuna.Trial) -> float:
+        nonlocal failures
+        try:
+            score = run_trial(
+                changed(base, {key: suggest(trial, key, domain) for key, domain in space.items()}), places
+            )
+        except (ValueError, FloatingPointError) as error:
+            trial.set_user_attr("error", str(error))
+            failures += 1
+            if failures == 3:
+                raise RuntimeError(f"three trials in a row failed, the last with: {error}") from error
+            raise
+        failures = 0
+        return score
+
+    def finished() -> int:
+        return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+    while finished() < trials:
+        before = len(study.trials)
+        study.optimize(objective, n_trials=1, catch=(ValueError, FloatingPointError))
+        write_history(study, places.out)
+        if grid and study.sampler.is_exhausted(study):
+            break
+        assert len(study.trials) > before or finished() >= trials
+    draw_history(study, places.out / "search.png")
+    return study
+
+
+def plain(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def write_history(study: optuna.Study, out: Path) -> None:
+    """`search.csv`: one row per trial, with its values, its score or the reason why it has none."""
+    keys = list(json.loads(study.user_attrs["space"]))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["trial", "state", "score", "seconds", *keys, "error"])
+    for trial in study.trials:
+        seconds = round(trial.duration.total_seconds(), 1) if trial.duration else None
+        values = [plain(trial.params.get(key)) for key in keys]
+        writer.writerow(
+            [trial.number, trial.state.name, trial.value, seconds, *values, trial.user_attrs.get("error", "")]
+        )
+    write_atomically(out / "search.csv", text.getvalue())
+
+
+def draw_history(study: optuna.Study, path: Path) -> None:
+    """The score of every trial in order with the best so far, then the score against each setting."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    done: list[FrozenTrial] = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    space = json.loads(study.user_attrs["space"])
+    columns = min(4, 1 + len(space))
+    rows = -(-(1 + len(space)) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(3.2 * columns, 2.8 * rows), squeeze=False)
+    history, *panels = axes.flat
+    scores = [trial.value for trial in done]
+    best = [max(scores[: i + 1]) for i in range(len(scores))]
+    history.plot([t.number for t in done], scores, "o", color="#0072b2", markersize=4, label="trial")
+    history.step([t.number for t in done], best, where="post", color="#d55e00", label="best so far")
+    history.set(xlabel="trial", ylabel="held-out score in %")
+    history.legend(frameon=False, fontsize=7)
+    for axis, (key, domain) in zip(panels, space.items(), strict=False):
+        values = [plain(trial.params[key]) for trial in done]
+        if isinstance(domain, list):
+            axis.plot([domain.index(value) for value in values], scores, "o", color="#0072b2", markersize=4)
+            axis.set_xticks(range(len(domain)), [str(choice) for choice in domain], fontsize=7)
+            axis.set_xlim(-0.5, len(domain) - 0.5)
+        else:
+            axis.plot(values, scores, "o", color="#0072b2", markersize=4)
+            axis.set_xscale("log" if domain.get("log") else "linear")
+        axis.set_xlabel(key, fontsize=8)
+    for axis in panels[len(space) :]:
+        axis.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="training.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_places(parser)
+    parser.add_argument("--recipe", type=Path, required=True, help="settings file that every trial starts from")
+    parser.add_argument("--space", type=Path, required=True, help="JSON file, or the name of one in training/spaces")
+    parser.add_argument("--trials", type=int, default=10, help="finished trials that the search ends with")
+    parser.add_argument("--grid", action="store_true", help="try the choices' combinations instead of Bayesian search")
+    add_flags(parser)
+    args = parser.parse_args(argv)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        base = read_settings(args.recipe, **given_settings(args))
+        study = search(base, read_space(args.space), places_of(args), args.trials, args.grid)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"training.search: {error}", file=sys.stderr)
+        return 2
+    print(f"best: trial {study.best_trial.number}, held-out score {study.best_value:.2f} %")
+    for key, value in study.best_params.items():
+        print(f"  {key}: {plain(value)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -98,7 +98,8 @@ def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarra
     count = int(groups.max()) + 1
     drawn = generator.integers(0, count, (resamples, count)) + count * np.arange(resamples)[:, None]
     times = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
-    return times[:, groups].astype(np.float64)
+    alone = count == len(groups)  # every image its own group: its weights need no copying
+    return (times if alone else times[:, groups]).astype(np.float64)
 
 
 def check_scores(probabilities: np.ndarray, labels: np.ndarray) -> None:

@@ -9,17 +9,17 @@ from pathlib import Path
 import streamlit as st
 
 PAGES = {
-    "overview": ("Overview", "🏠"),
-    "cross_dataset": ("Cross-dataset", "🔀"),
-    "compare": ("Model against model", "⚖️"),
-    "classes": ("Confusion and classes", "🔲"),
-    "calibration": ("Calibration", "🎯"),
-    "robustness": ("Robustness", "🌫️"),
-    "fairness": ("Fairness", "👥"),
-    "attention": ("Attention", "👁️"),
-    "training": ("Training curves", "📈"),
-    "failures": ("Failures", "❌"),
-    "try_it": ("Try it", "📷"),
+    "overview": ("Overview", ":material/home:"),
+    "cross_dataset": ("Cross-dataset", ":material/grid_on:"),
+    "compare": ("Model against model", ":material/balance:"),
+    "classes": ("Confusion and classes", ":material/apps:"),
+    "calibration": ("Calibration", ":material/target:"),
+    "robustness": ("Robustness", ":material/blur_on:"),
+    "fairness": ("Fairness", ":material/groups:"),
+    "attention": ("Attention", ":material/visibility:"),
+    "training": ("Training curves", ":material/show_chart:"),
+    "failures": ("Failures", ":material/close:"),
+    "try_it": ("Try it", ":material/photo_camera:"),
 }
 
 

@@ -61,11 +61,9 @@ def choose(label: str, options: list[str], key: str, default: str | None = None,
     return container.selectbox(label, options, index=index, key=key, bind="query-params")
 
 
-def choose_model(
-    store: Store, key: str = "model", cross: bool = True, models: list[str] | None = None, container=st
-) -> str:
-    models = order_models(store, cross) if models is None else models
-    return choose("Model", models, key, FLAGSHIP, container)
+def choose_model(store: Store, key: str = "model", cross: bool = True, container=st) -> str:
+    """A model of the store, the flagship by default; `cross`: also those of the cross-dataset table."""
+    return choose("Model", order_models(store, cross), key, FLAGSHIP, container)
 
 
 def corpus_name(title: str) -> str:

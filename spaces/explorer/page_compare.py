@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from explorer_charts import interval_bars
-from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
+from explorer_store import choose, choose_corpus, show_chart, start_page, stop_without
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.metrics import mcnemar, mean_interval
-from gimefive_hf.result_queries import aligned_predictions, corpora_of, order_models, right_of, tested_corpora
+from gimefive_hf.result_queries import FLAGSHIP, aligned_predictions, corpora_of, order_models, right_of, tested_corpora
 
 store = start_page(
     "Model against model", "The same test images for both, aligned crops, restricted to the six classes."
@@ -16,8 +16,8 @@ store = start_page(
 models = order_models(store, cross=True)
 stop_without(len(models) > 1, f"Two models are needed; the store has {', '.join(models)} only.")
 with st.sidebar:
-    first = choose_model(store, "first", models=models)
-    second = choose_model(store, "second", models=[name for name in models if name != first])
+    first = choose("First model", models, "first", FLAGSHIP)
+    second = choose("Second model", [name for name in models if name != first], "second")
     shared = [corpus for corpus in tested_corpora(store, first) if corpus in tested_corpora(store, second)]
     stop_without(bool(shared), f"{first} and {second} share no test split.")
     corpus = choose_corpus(shared)

@@ -15,7 +15,10 @@ METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_er
 def weakest_spots(store: Store, model: str) -> list[str]:
     """One sentence each on the weakest test split, class, confusion and corruption of a model."""
     spots = []
-    corpora = tested_corpora(store, model)
+    # The aggregate and the paper's validation set repeat images of the others.
+    corpora = [c for c in tested_corpora(store, model) if c not in ("aggregate", "gimefive-valid")]
+    if not corpora:
+        return []
     rows = [(find_row(store, model, corpus=c), c) for c in corpora]
     row, corpus = min(rows, key=lambda pair: pair[0]["value"])
     spots.append(f"**Test split:** {CORPUS_TITLES[corpus]}, accuracy {percent_text(row)} images.")
@@ -37,6 +40,7 @@ def weakest_spots(store: Store, model: str) -> list[str]:
         & (table["subset"] == "full")
         & (table["classes"] == 6)
         & (table["n_scored"] >= 30)
+        & table["corpus"].isin(corpora)
     ].copy()
     confusion = confusion[confusion["class"].map(lambda name: name.split(">")[0] != name.split(">")[1])]
     if len(confusion):
@@ -115,7 +119,7 @@ if len(published):
         CORPUS_TITLES[corpus]: percent_text(find_row(store, model, corpus=corpus))
         for corpus in ("raf-db", "fer2013", "aggregate")
     }
-    together = pd.concat([pd.DataFrame([ours], index=[f"{model} (ours)"]), wide]).fillna("–")
+    together = pd.concat([pd.DataFrame([ours], index=[model]), wide]).fillna("–")
     st.dataframe(together)
     st.caption(
         "Accuracy on the official test splits (RAF-DB 2,388, FER2013 5,945, both 8,333 images). The paper gives no "

@@ -52,5 +52,5 @@ def channel_weights(network: SinglePass, image: Tensor, maps: Tensor, target: in
         low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
         masks = (masks - low) / (high - low + 1e-8)
         scores.append(network(image * masks)[:, target])
-    weights[active] = torch.cat(scores).softmax(dim=0)
+    weights[active] = torch.cat(scores).to(weights.dtype).softmax(dim=0)
     return weights

@@ -123,10 +123,10 @@ def test_unknown_network_option_and_too_many_frozen_stages():
 
 
 def test_vgg16_weights_compute_what_torchvisions_do(tmp_path):
-    from torchvision.models import vgg16
+    from torchvision.models.vgg import cfgs, make_layers
 
     torch.manual_seed(0)
-    theirs = vgg16(weights=None).features.eval()
+    theirs = make_layers(cfgs["D"]).eval()  # vgg16().features, without the 120 million weights behind it
     save_file({f"features.{name}": t for name, t in theirs.state_dict().items()}, tmp_path / "vgg16.safetensors")
     model, _ = build_network("vgg16-transfer", 7, image_size=32)
     load_vgg16(model, tmp_path / "vgg16.safetensors")
@@ -254,7 +254,7 @@ def test_mixup_by_hand():
     expected = (mixed["targets"] * torch.arange(4.0)).sum(1)
     torch.testing.assert_close(mixed["pixel_values"][:, 0, 0, 0], expected)
     assert mixed["targets"].sum(1).tolist() == pytest.approx([1.0] * 4)
-    assert mixed["targets"].max() < 1
+    assert ((mixed["targets"] > 0).sum(1) == 2).any()  # a shuffle may leave an image where it was
     same = mix_up(x, y, settings(mixup=0.0), torch.Generator())
     assert same["pixel_values"] is x
 

@@ -162,9 +162,9 @@ def write_history(study: optuna.Study, out: Path) -> None:
     for trial in study.trials:
         seconds = round(trial.duration.total_seconds(), 1) if trial.duration else None
         values = [plain(trial.params.get(key)) for key in keys]
-        writer.writerow(
-            [trial.number, trial.state.name, trial.value, seconds, *values, trial.user_attrs.get("error", "")]
-        )
+        cut_short = "cut short; begun again" if trial.state == TrialState.FAIL else ""
+        error = trial.user_attrs.get("error", cut_short)
+        writer.writerow([trial.number, trial.state.name, trial.value, seconds, *values, error])
     write_atomically(out / "search.csv", text.getvalue())
 
 

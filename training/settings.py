@@ -34,13 +34,16 @@ class TrainingSettings:
     network_options: dict[str, Any] = described({}, "further values of GiMeFiveConfig, as JSON")
     classes: int = described(6, "6 emotions, or 7 with neutral")
     start: str = described("random", "first weights: random, face-identity, vgg16 (ImageNet) or checkpoint")
-    frozen_stages: int = described(0, "stages of the network, from the input, that are not trained")
+    frozen_stages: int = described(
+        0, "stages, from the input, whose weights are not trained (running statistics go on)"
+    )
     # Data
     corpora: dict[str, float] = described(
         {"raf-db": 1.0}, "images of each corpus per pass, relative to its size, as JSON"
     )
     held_out: list[str] = described(["raf-db"], "corpora whose validation parts select the model")
     grey: bool = described(True, "read images as grey")
+    crop_side: int | None = described(None, "resize crops to this side in pixels when read; for corpora of mixed sizes")
     class_exponent: float = described(0.0, "a class of n images is drawn in proportion to n^(1 - exponent)")
     neutral: str = described("drop", "with six classes, neutral faces are dropped, or kept as uniform targets")
     neutral_weight: float = described(1.0, "neutral faces per pass, relative to the other classes")
@@ -104,7 +107,7 @@ class TrainingSettings:
         for name in (*shares, "average_decay", "scale", "shift", "light"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
-        positive = ("steps", "epochs", "batch_size", "learning_rate", "mixup_alpha", "patience")
+        positive = ("steps", "epochs", "batch_size", "learning_rate", "mixup_alpha", "patience", "crop_side")
         for name in (*positive, "evaluate_every", "save_every", "log_every"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")

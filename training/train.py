@@ -19,6 +19,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,13 @@ class Places:
     cpu: bool = False
 
 
-def read_split(settings: TrainingSettings, places: Places, names, split: str, side: int | None) -> dict[str, Crops]:
+def read_split(settings: TrainingSettings, places: Places, names: Iterable[str], split: str) -> dict[str, Crops]:
     """The corpora's crops. With several processes the first fills the cache, the others wait for it."""
     with PartialState().main_process_first():
-        return {name: read_crops(places.data, name, split, settings.grey, side, places.cache) for name in names}
+        return {
+            name: read_crops(places.data, name, split, settings.grey, settings.crop_side, places.cache)
+            for name in names
+        }
 
 
 def start_weights(model, processor, settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> None:
@@ -142,8 +146,8 @@ def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrain
     )
     side = model.config.image_size
     require_space(places.out, model)
-    train = read_split(settings, places, settings.corpora, "train", None)
-    held_out = read_split(settings, places, settings.held_out, "validation", None)
+    train = read_split(settings, places, settings.corpora, "train")
+    held_out = read_split(settings, places, settings.held_out, "validation")
     start_weights(model, processor, settings, places, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)

@@ -184,7 +184,8 @@ class ExpressionTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
         if self.averaged is not None:
-            self.averaged.tensors = load_file(folder / AVERAGED)
+            for name, value in load_file(folder / AVERAGED).items():
+                self.averaged.tensors[name].copy_(value)  # in place: they stay on their device
         self.progress.earlier_seconds = json.loads((folder / COMPLETE).read_text())["seconds"]
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "explorer": "command_explorer",
     "score": "command_score",
     "video": "command_video",
+    "webcam": "command_webcam",
     "export": "command_export",
     "explain": "command_explain",
 }

@@ -29,7 +29,8 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, model: GiMeFiveForImageClassification, example: Tensor):
         super().__init__()
-        self.model = model.eval()
+        self.model = model
+        self.eval()
         with torch.no_grad():
             self.has_maps = cam_obstacle(model, model.classify(example)[1]) is None
 

@@ -25,7 +25,7 @@ class OnnxClassifier:
     """
     Args:
         path: an .onnx file of `gimefive export`, or a folder with a `model.onnx`.
-        threads: of onnxruntime; None for one per core.
+        threads: of onnxruntime; None for as many as torch uses.
 
     Attributes:
         config: the model's configuration.
@@ -46,8 +46,7 @@ class OnnxClassifier:
                 f"{path.name}: no such .onnx file; make one with `gimefive export -o FILE.onnx` and give it as --model"
             )
         options = onnxruntime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or torch.get_num_threads()
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but this one

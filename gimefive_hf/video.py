@@ -98,6 +98,7 @@ def watch(
     hold: int = 5,
     batch_size: int = 8,
     tracker: FaceTracker | None = None,
+    book: PersonBook | None = None,
 ) -> Iterator[FrameResult]:
     """
     Follow the persons through `frames` and score them; one result per frame, in order.
@@ -110,11 +111,12 @@ def watch(
         time_constant: of the smoothing, in seconds; 0 for none.
         hold: analysed frames for which a dominant expression stays at least.
         batch_size: frames that are scored together; 1 for a camera.
+        tracker, book: of an earlier call, to go on from there; then `time_constant` and `hold` are the book's.
     """
     if every < 1 or batch_size < 1:
         raise ValueError(f"every and batch_size must be at least 1; got {every} and {batch_size}")
     tracker = tracker or FaceTracker(recognizer.detector)
-    book = PersonBook(recognizer.emotions, time_constant, hold)
+    book = book or PersonBook(recognizer.emotions, time_constant, hold)
     last: list[Person] = []
     # a camera's frame waits for nobody; a file's are tracked in a thread of their own
     ahead = 2 * batch_size if batch_size > 1 else 0

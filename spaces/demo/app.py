@@ -10,6 +10,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import image_tab
+import video_tab
+import webcam_tab
 
 from gimefive_hf import ExpressionRecognizer
 
@@ -39,8 +41,13 @@ def build(model: str = "gimefive") -> gr.Blocks:
     # Uploads are deleted when they are older than a minute; looked for once a minute.
     with gr.Blocks(title="GiMeFive", analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.Markdown(INTRO)
-        with gr.Tabs(), gr.Tab("Image", id="image"):
-            image_tab.build(fer)
+        with gr.Tabs():
+            with gr.Tab("Image", id="image"):
+                image_tab.build(fer)
+            with gr.Tab("Video", id="video"):
+                video_tab.build(fer)
+            with gr.Tab("Webcam", id="webcam"):
+                webcam_tab.build(fer)
         gr.Markdown(NOTE, elem_id="note")
     return page
 

@@ -1,0 +1,1 @@
+"""Speed, measured: each module is a command that writes its table to RESULTS-*.md beside it."""

@@ -1,0 +1,151 @@
+"""The webcam tab: live boxes, bars and the last half minute as moving lines. Frames never touch the disk."""
+
+import html
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import gradio as gr
+from photo import Photo, decode_data_url, image_html
+
+from gimefive_hf import ExpressionRecognizer, load_image
+from gimefive_hf.drawing import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.faces import check_rgb
+from gimefive_hf.overlay import draw_people
+from gimefive_hf.tracking import FaceTracker
+from gimefive_hf.video import FrameResult, Person, PersonBook, watch
+from gimefive_hf.video_io import VideoFrame
+
+HISTORY_SECONDS = 30
+# The browser offers a frame this often; while one is being processed, newer frames replace the one that waits.
+FRAME_EVERY = 0.06
+SESSION_SECONDS = 600
+CHART_WIDTH, CHART_HEIGHT = 600, 150
+
+
+@dataclass
+class Session:
+    """What is remembered of one visitor while the camera runs: persons, and the first person's scores over time."""
+
+    tracker: FaceTracker
+    book: PersonBook
+    started: float = field(default_factory=time.monotonic)
+    history: deque[tuple[float, dict[str, float]]] = field(default_factory=deque)
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=30))
+    frames: int = 0
+
+
+def new_session(fer: ExpressionRecognizer) -> Session:
+    return Session(FaceTracker(fer.detector, keep=2.0), PersonBook(fer.emotions, time_constant=0.3, hold=5))
+
+
+def build(fer: ExpressionRecognizer) -> None:
+    """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
+    held = gr.State(None, time_to_live=SESSION_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            camera = Photo(sources=["webcam"], streaming=True, label="Camera", elem_id="camera", height=360)
+            with gr.Row():
+                show_heat = gr.Checkbox(True, label="Heat map", elem_id="live-heat")
+                show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")
+            gr.Markdown("Frames are processed in memory and forgotten. A session ends after ten minutes.")
+        with gr.Column(min_width=300):
+            live = gr.HTML("Press the camera's record button to begin.", elem_id="live")
+
+    def step(upload, session: Session | None, heat_on: bool, landmarks_on: bool):
+        if upload is None:
+            return gr.skip(), session
+        session = session or new_session(fer)
+        try:
+            image = load_image(upload[1])
+        except ValueError as error:
+            return html.escape(str(error)), session
+        result = process(fer, session, image, heat_on, landmarks_on)
+        picture = image_html(draw_people(image, result.people), "camera with faces marked", "live-out")
+        return picture + chart_html(session) + speed_html(session), session
+
+    camera.stream(
+        step,
+        [camera, held, show_heat, show_landmarks],
+        [live, held],
+        stream_every=FRAME_EVERY,
+        time_limit=SESSION_SECONDS,
+        concurrency_limit=2,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def predict(frame: str) -> list[dict]:
+        """Persons in one frame, given as a base64 data URL of an image: box in pixels, scores, emotion, confidence."""
+        try:
+            image = load_image(decode_data_url(frame))
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        people = process(fer, new_session(fer), image, False, False).people
+        return [as_record(person) for person in people]
+
+    text = gr.Textbox(visible=False)
+    gr.Button(visible=False).click(predict, text, gr.JSON(visible=False), api_name="predict_frame")
+
+
+def process(fer: ExpressionRecognizer, session: Session, image, heat: bool, landmarks: bool) -> FrameResult:
+    """Analyse the newest frame and remember the first person's scores."""
+    check_rgb(image)
+    now = time.monotonic()
+    frame = VideoFrame(session.frames, now - session.started, image)
+    session.frames += 1
+    session.times.append(now)
+    explain = "grad-cam" if heat else None
+    options = {"explain": explain, "landmarks": landmarks, "batch_size": 1}
+    [result] = watch(fer, [frame], tracker=session.tracker, book=session.book, **options)
+    if result.people:
+        session.history.append((frame.time, result.people[0].smoothed))
+    while session.history and session.history[0][0] < frame.time - HISTORY_SECONDS:
+        session.history.popleft()
+    return result
+
+
+def as_record(person: Person) -> dict:
+    return {
+        "box": [round(float(value), 1) for value in person.face.box],
+        "emotion": person.face.emotion,
+        "confidence": person.face.score,
+        "scores": person.face.scores,
+    }
+
+
+def speed_html(session: Session) -> str:
+    """Processed frames per second over the last thirty."""
+    times = session.times
+    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+    return (
+        f'<div id="live-speed" data-frames="{session.frames}" data-rate="{rate:.1f}" '
+        f'style="font-size:.8rem">{rate:.0f} frames/s</div>'
+    )
+
+
+def chart_html(session: Session) -> str:
+    """The last half minute of the first person's smoothed scores as lines, the newest at the right."""
+    if not session.history:
+        return '<div id="live-chart">no face yet</div>'
+    end = session.history[-1][0]
+    lines, names = [], []
+    for name in session.history[-1][1]:
+        color = "rgb{}".format(EMOTION_COLORS.get(name, OTHER_COLOR))  # noqa: UP032 (quotes inside quotes)
+        points, last = [], None
+        for when, scores in session.history:
+            x = CHART_WIDTH * (1 - (end - when) / HISTORY_SECONDS)
+            # a line breaks where nobody was seen for two seconds
+            points.append(
+                f"{'M' if last is None or when - last > 2 else 'L'}{x:.1f},{CHART_HEIGHT * (1 - scores[name]):.1f}"
+            )
+            last = when
+        lines.append(f'<path d="{"".join(points)}" fill="none" stroke="{color}" stroke-width="3"/>')
+        names.append(f'<span><span style="color:{color}">■</span> {html.escape(name)}</span>')
+    frame = f'<rect width="{CHART_WIDTH}" height="{CHART_HEIGHT}" fill="none" stroke="currentColor" opacity=".4"/>'
+    chart = (
+        f'<svg id="live-chart" viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" style="width:100%" '
+        f'aria-label="scores of the last {HISTORY_SECONDS} seconds">{frame}{"".join(lines)}</svg>'
+    )
+    style = "display:flex;flex-wrap:wrap;gap:0 12px;font-size:.8rem"
+    return f'{chart}<div style="{style}">{"".join(names)}<span>last {HISTORY_SECONDS} s</span></div>'

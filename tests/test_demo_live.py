@@ -1,0 +1,145 @@
+"""The Space's video and webcam tabs: in Chromium, with a fake camera that shows a moving face, and by the client."""
+
+import csv
+import sys
+from io import StringIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from gimefive_hf import EMOTIONS
+from gimefive_hf.video_io import VideoReader
+
+DEMO = Path(__file__).parents[1] / "spaces" / "demo"
+CLIP = DEMO / "examples" / "moving_face.mp4"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """(URL, folder of Gradio's uploads) of the running demo."""
+    uploads = tmp_path_factory.mktemp("uploads")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+    patch.syspath_prepend(str(DEMO))
+    import app
+
+    page = app.build("gimefive")
+    page.queue()
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, max_file_size=app.MAX_FILE_SIZE, show_error=True)
+    yield url, uploads
+    page.close()
+    patch.undo()
+    for name in ("app", "image_tab", "video_tab", "webcam_tab", "photo"):
+        sys.modules.pop(name, None)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def page(demo, chromium, tmp_path_factory):
+    """A page whose camera is the example clip."""
+    from playwright.sync_api import sync_playwright
+
+    camera = tmp_path_factory.mktemp("camera") / "face.y4m"
+    write_y4m(camera, CLIP)
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags += [f"--use-file-for-fake-video-capture={camera}", "--disable-background-networking", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        context = browser.new_context(permissions=["camera"], viewport={"width": 1200, "height": 1000})
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(demo[0])
+        yield page
+        browser.close()
+
+
+def write_y4m(path: Path, clip: Path) -> None:
+    """What Chromium takes for a camera."""
+    with VideoReader(clip) as reader, open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{reader.width} H{reader.height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for frame in list(reader)[::2]:
+            file.write(b"FRAME\n" + cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420).tobytes())
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # a clip of six seconds through the real network
+def test_video_tab(page, demo):
+    page.click('button[role=tab]:has-text("Video")')
+    page.set_input_files("#clip input[type=file]", CLIP)
+    page.wait_for_selector("#clip video")
+    page.click("#clip-start")
+    page.wait_for_selector("#clip-out")
+    page.wait_for_function("document.querySelector('#clip-out').videoWidth == 480")
+    assert "One person in" in page.inner_text("#clip-status")
+    page.wait_for_selector("#clip-chart .js-plotly-plot")
+    with page.expect_download() as download:
+        page.click("#clip-table")
+    rows = list(csv.DictReader(StringIO(download.value.path().read_text())))
+    assert {row["emotion"] for row in rows} <= set(EMOTIONS)
+    assert len(rows) == 150
+    assert files_in(demo[1]) == [], "no face stays on the disk"
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # watches a live camera for some seconds
+def test_webcam_tab(page, demo):
+    page.click('button[role=tab]:has-text("Webcam")')
+    page.click("#camera button:has-text('Click to Access Webcam')")
+    page.locator("#camera .button-wrap button").first.click()  # record
+    page.wait_for_selector("#live-out")
+    page.wait_for_function("+document.querySelector('#live-speed').dataset.frames > 10")
+    assert page.locator("#live-chart path").count() == len(EMOTIONS)
+    before = page.get_attribute("#live-out", "src")
+    page.wait_for_function("src => document.querySelector('#live-out').src != src", arg=before)
+    assert files_in(demo[1]) == [], "frames never touch the disk"
+
+
+def test_client_video(demo, tmp_path):
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    client = Client(demo[0], verbose=False, download_files=str(tmp_path))
+    result = client.predict({"video": handle_file(CLIP)}, 25, api_name="/predict_video")
+    assert (result["frames"], result["persons"], result["broken"]) == (150, 1, 0)
+    assert [row["frame"] for row in result["rows"]] == [0, 25, 50, 75, 100, 125]
+    assert result["rows"][0]["emotion"] in EMOTIONS
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    with pytest.raises(AppError, match=r"text\.mp4: not a video") as info:
+        client.predict({"video": handle_file(text)}, 1, api_name="/predict_video")
+    assert str(demo[1]) not in str(info.value)
+    assert files_in(demo[1]) == []
+
+
+def test_client_frame(demo, astronaut):
+    from gradio_client import Client
+    from photo import to_data_url
+
+    client = Client(demo[0], verbose=False)
+    [record] = client.predict(to_data_url(astronaut), api_name="/predict_frame")
+    assert record["emotion"] == "happiness"
+    assert sum(record["scores"].values()) == pytest.approx(1, abs=1e-4)
+    assert client.predict(to_data_url(np.zeros((99, 99, 3), np.uint8)), api_name="/predict_frame") == []
+
+
+def test_live_chart_and_history(demo, bundled, astronaut):
+    """Thirty seconds are kept, and a gap breaks the line."""
+    import webcam_tab
+
+    session = webcam_tab.new_session(bundled)
+    small = np.asarray(Image.fromarray(astronaut).resize((256, 256)))
+    result = webcam_tab.process(bundled, session, small, heat=True, landmarks=True)
+    assert result.people[0].heat is not None
+    now, scores = session.history[-1]
+    session.history.extendleft([(now - 3, scores), (now - 3.1, scores), (now - 40, scores)])
+    webcam_tab.process(bundled, session, small, heat=False, landmarks=False)
+    assert session.history[0][0] >= session.history[-1][0] - 30
+    chart = webcam_tab.chart_html(session)
+    assert chart.count("<path") == len(EMOTIONS)
+    assert chart.count("M") == 2 * len(EMOTIONS)

@@ -3,8 +3,8 @@ Put the held-out metrics of a training run into the store's curves.csv.
 
     python -m training.record_curves --model gimefive --run runs/first
 
-Reads `history.json` of `training.train_first`, a list of {"step", "minutes", corpus: {metric: percent}}, or `curves.csv`
-of `training.train`, whose held-out columns are named `eval_CORPUS_METRIC`.
+Reads `history.json` of `training.train_first`, a list of {"step", "minutes", corpus: {metric: percent}}, or the
+`curves.csv` of `training.train`, whose held-out columns are named `eval_CORPUS_METRIC`.
 """
 
 import argparse

@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo test test-all lint explorer check-results render clean
+.PHONY: help demo test test-all lint explorer check-results evaluate render clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -30,6 +30,10 @@ lint: $(VENV)/.installed-test            ## ruff and mypy
 
 check-results: $(VENV)/.installed-test            ## recompute every stored figure from the stored predictions
 	$(BIN)/python -m training.check_results
+
+evaluate: $(VENV)/.installed-test            ## score gimefive on the corpora in DATA=DIR, then fill README and cards
+	$(BIN)/python -m training.evaluate --model gimefive --data $(DATA) --full
+	$(BIN)/python -m training.render
 
 render: $(VENV)/.installed-test            ## fill README and cards from the results
 	$(BIN)/python -m training.render

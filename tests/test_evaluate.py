@@ -132,6 +132,10 @@ def test_a_checkpoint_is_scored_as_its_own_processor_prepares(tmp_path):
         expected = model.eval()(**processor(images, return_tensors="pt")).logits.softmax(1)
     torch.testing.assert_close(scorer.score(images), expected)
     assert (scorer.name, scorer.classes, scorer.description.seed) == ("mine", 6, 3)
+    (tmp_path / "mine" / TRAINED_ON).unlink()
+    settings = {"network": "gimefive-paper", "start": "random", "corpora": {"raf-db": 1.0, "fer2013": 1.0}, "seed": 4}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    assert load_scorer(str(tmp_path / "mine")).description.trained_on == "raf-db+fer2013"
     # Another temperature is another revision: its scores differ.
     config = tmp_path / "mine" / "config.json"
     config.write_text(config.read_text().replace("2.0", "1.5"))

@@ -31,6 +31,10 @@ def store_folder(tmp_path_factory):
     faithfulness = {"model": "gimefive", "method": "cam", "kind": "method", "images": 50, "verdict": "invented"}
     faithfulness |= {"gap": 0.3, "gap_low": 0.2, "gap_high": 0.4}
     pd.DataFrame([faithfulness]).to_csv(folder / "faithfulness.csv", index=False)
+    share = {"model": "gimefive", "corpus": "all", "method": "cam", "share": 0.4, "share_low": 0.3, "share_high": 0.5}
+    share |= {"area": 0.2, "images": 50}
+    cells = [share | {"emotion": e, "region": r} for e in ("happiness", "all") for r in ("mouth", "eyes")]
+    pd.DataFrame(cells).to_csv(folder / "attention.csv", index=False)
     curve = {"model": "gimefive", "method": "cam", "curve": "deletion", "low": 0.1, "high": 0.9, "images": 50}
     points = [curve | {"fraction": fraction, "probability": 1 - fraction} for fraction in (0.0, 0.5, 1.0)]
     pd.DataFrame(points).to_csv(folder / "faithfulness_curves.csv", index=False)
@@ -58,7 +62,7 @@ def texts(app: AppTest) -> str:
 
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
-    "page_attention": (2, "Mean over 50 test images"),
+    "page_attention": (3, "Mean over 50 test images"),
     "page_calibration": (2, "300 images in"),
     "page_classes": (2, "300 images"),
     "page_compare": (1, "shared images"),

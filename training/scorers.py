@@ -96,10 +96,18 @@ def load_gimefive(name: str, folder: Path, bf16: bool) -> Scorer:
 
 
 def describe(name: str, folder: Path) -> Description:
-    """The model's description, from the file beside it or from `KNOWN`. Raises ValueError where neither has one."""
+    """
+    The model's description: from `trained_on.json` beside it, from the settings of the run of `training.train` that
+    it is the outcome of, or from `KNOWN`. Raises ValueError where none of them has one.
+    """
     path = folder / TRAINED_ON
     if path.is_file():
         return Description(**json.loads(path.read_text()))
+    settings_path = folder.parent / "settings.json"
+    if settings_path.is_file():
+        settings = json.loads(settings_path.read_text())
+        recipe = f"{settings['network']}, started from {settings['start']} weights, trained by training.train"
+        return Description("+".join(settings["corpora"]), recipe, seed=settings["seed"])
     if name not in KNOWN:
         raise ValueError(
             f"it is not known what {name!r} was trained on; put {TRAINED_ON} into its folder, such as "

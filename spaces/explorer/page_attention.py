@@ -1,7 +1,7 @@
 """Where the models look, and what the maps are worth."""
 
 import streamlit as st
-from explorer_charts import interval_bars, lines
+from explorer_charts import heat_map, interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without, store_path
 
 from gimefive_hf.result_queries import FLAGSHIP
@@ -44,11 +44,25 @@ else:
         show_chart(lines(chosen, "fraction", "method", title, "probability"), chosen, f"{kind}-{model}", note)
 
 st.subheader("Where the maps lie")
-pictures = sorted(store_path().glob("attention*.png"))
-if shares is None and not pictures:
+if shares is None:
     st.info("The store has no attention.csv yet: `python -m training.attention --model gimefive --data DIR`.")
-for picture in pictures:
-    st.image(str(picture), caption=picture.stem.replace("_", " "))
-if shares is not None:
-    st.dataframe(shares, hide_index=True)
-    st.download_button("Data (CSV)", shares.to_csv(index=False), "attention.csv", "text/csv", key="csv-attention")
+    st.stop()
+with st.sidebar:
+    looked = choose("Model of the maps", sorted(shares["model"].unique()), "maps", FLAGSHIP)
+    part = shares[shares["model"] == looked]
+    corpus = choose("Test images of", sorted(part["corpus"].unique()), "corpus", "all")
+part = part[part["corpus"] == corpus]
+part = part.assign(
+    text=[f"{100 * r.share:.0f} %<br>[{100 * r.share_low:.0f}, {100 * r.share_high:.0f}]" for r in part.itertuples()],
+    row=[f"{r.emotion} ({r.images:,})" for r in part.itertuples()],
+)
+order, regions = list(dict.fromkeys(part["row"])), list(dict.fromkeys(part["region"]))
+tables = [part.pivot(index="row", columns="region", values=name).loc[order, regions] for name in ("share", "text")]
+methods = ", ".join(sorted(part["method"].unique()))
+figure = heat_map(*tables, f"{looked}: share of the heat in each region ({methods})", "region", "emotion (images)", 0.6)
+areas = ", ".join(f"{r} {100 * a:.0f} %" for r, a in part.groupby("region", sort=False)["area"].mean().items())
+note = "Mean over the images in brackets, 95 % intervals. Share of the area, which chance would give: " + areas + "."
+show_chart(figure, part.drop(columns=["text", "row"]), f"attention-{looked}-{corpus}", note)
+picture = store_path() / f"attention_{looked}.png"
+if picture.is_file():
+    st.image(str(picture), caption=f"{looked}: average map of each emotion and corpus, faces laid over each other")

@@ -94,6 +94,7 @@ def test_grid_ends_when_all_combinations_are_tried(corpora, tmp_path):
     assert len(tried) == len(rows(tmp_path)) == 4
 
 
+@pytest.mark.slow  # a process of its own, and a long enough trial to be killed in
 def test_killed_search_finishes_the_trial_it_was_in(corpora, tmp_path):
     flags = command(corpora, tmp_path, 2, SPACE, steps=400, evaluate_every=400, save_every=10)
     process = subprocess.Popen([sys.executable, "-m", "training.search", *flags], cwd=REPO, stdout=subprocess.DEVNULL)

@@ -178,6 +178,7 @@ def test_killed_run_ends_like_an_unbroken_one(corpora, tmp_path, capsys):
     assert curves[0] == curves[1]
 
 
+@pytest.mark.slow  # three processes load torch and transformers: the launcher and the two
 def test_two_processes_compute_what_one_does(corpora, tmp_path):
     """Without augmentation, dropout and batch norm the gradients of two half batches are those of the whole."""
     network = TINY["network_options"] | {"batch_norm": False, "pool_dropout": 0.0, "classifier_dropout": 0.0}

@@ -1,6 +1,8 @@
 """`gimefive explain`: why a face was scored as it was, as a picture and a sentence."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,10 +55,12 @@ def run(args: argparse.Namespace) -> int:
     options = method_options(args)
     recognizer = ExpressionRecognizer.from_pretrained(args.model)
     found = recognizer(list(args.photos), crops=args.crops)
-    faces = [face for faces in found for face in faces]
+    faces = []  # with a title that tells them apart
     for photo, here in zip(args.photos, found, strict=True):
+        name = Path(photo).name
         if not here:
-            print(f"{photo}: no face found")
+            print(f"{name}: no face found")
+        faces += [(f"{name}, face {i + 1}" if len(here) > 1 else name, face) for i, face in enumerate(here)]
     if not faces:
         raise ValueError("no face found in any photo; if they are aligned crops, say --crops")
     if args.method == "activations":
@@ -64,14 +68,18 @@ def run(args: argparse.Namespace) -> int:
 
         if len(faces) > 1:
             print(f"feature maps of the first of {len(faces)} faces")
-        maps = feature_maps(recognizer.model, recognizer.pixel_values([faces[0].crop.image]), args.layer)[0]
+        maps = feature_maps(recognizer.model, recognizer.pixel_values([faces[0][1].crop.image]), args.layer)[0]
         picture = draw_feature_grid(maps, f"layer {args.layer or 'of the heat maps'},", color_map=args.color_map)
     else:
-        explained = [
-            explain_face(recognizer, face, args.emotion, args.method, args.landmarks, options) for face in faces
-        ]
-        for one in explained:
-            print(one.reason)
+        explained = []
+        for title, face in faces:
+            try:
+                one = explain_face(recognizer, face, args.emotion, args.method, options)
+            except ImportError as error:  # a package that the method needs; the text says which
+                raise ValueError(str(error)) from None
+            landmarks = one.landmarks if args.landmarks else None
+            explained.append(replace(one, title=title if len(faces) > 1 else "", landmarks=landmarks))
+            print(f"{title}: {one.reason}")
         draw = draw_contact_sheet if len(explained[0].emotions) > 1 else draw_panels
         picture = draw(explained, args.method, args.color_map)
     save_picture(picture, args.output)
@@ -109,7 +117,7 @@ def chosen_emotions(wanted: list[str], face: "Face") -> list[str]:
 
 
 def explain_face(
-    recognizer: "ExpressionRecognizer", face: "Face", wanted: list[str], method: str, landmarks: bool, options: dict
+    recognizer: "ExpressionRecognizer", face: "Face", wanted: list[str], method: str, options: dict
 ) -> "Explained":
     """The maps of one face, with the reason for the strongest of the explained classes."""
     import numpy as np
@@ -133,6 +141,6 @@ def explain_face(
         heat=heat,
         emotions=emotions,
         scores=[face.scores[name] for name in emotions],
-        landmarks=points if landmarks else None,
+        landmarks=points,
         reason=reason(emotions[best], face.scores[emotions[best]], shares, area),
     )

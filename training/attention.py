@@ -9,6 +9,7 @@ regions), `attention_MODEL.png`; for a comparison `attention_A_vs_B.png`.
 """
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def compare(results: Path, first: str, second: str) -> Path:
     return path
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
     parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
@@ -182,7 +183,15 @@ def main() -> None:
     parser.add_argument("--compare", nargs=2, metavar="MODEL", help="draw two models that were measured before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+    try:
+        run(parser.parse_args())
+    except ValueError as error:  # a user's mistake; the text says what was expected
+        print(f"training.attention: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
     if args.compare:
         print(compare(args.results, *args.compare).name)
         return
@@ -202,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ corpora. Writes the model's rows of `training/results/failures.csv` and `failure
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,7 +152,7 @@ def find_failures(loaded: LoadedModel, data: Path, store: Path, corpora: Sequenc
     return pd.DataFrame(rows)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
     parser.add_argument("--name", help="what the store calls the model (default: the folder's name)")
@@ -160,7 +161,15 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=24, help="images of each kind and corpus")
     parser.add_argument("--method", default="grad-cam", choices=list(METHODS))
     parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+    try:
+        run(parser.parse_args())
+    except ValueError as error:  # a user's mistake; the text says what was expected
+        print(f"training.failures: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
     loaded = load_model(args.model, args.name)
     rows = find_failures(loaded, args.data, args.results, args.corpora, args.each)
     maps, rows = explain_rows(loaded, args.data, rows, args.method)
@@ -170,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -200,7 +200,7 @@ def curve_rows(loaded: LoadedModel, measured: dict[str, Measured]) -> pd.DataFra
     return pd.DataFrame(rows, columns=columns)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
     parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
@@ -213,7 +213,15 @@ def main() -> None:
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="for the curves' passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+    try:
+        run(parser.parse_args())
+    except ValueError as error:  # a user's mistake; the text says what was expected
+        print(f"training.faithfulness: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
     loaded = load_model(args.model, args.name)
     images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), loaded.side, args.seed)
     checked = draw_test_images(args.data, args.corpora, args.sanity_images // len(args.corpora), loaded.side, args.seed)
@@ -244,4 +252,4 @@ def suitable_methods(model, pixel_values: torch.Tensor) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Augmentation: seeded, per image, within its strengths; the sheet command."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests import corpus_layouts as layouts
+from training import augmentation
+from training.augmentation import Augmentation, augment, contact_sheet
+
+NOTHING = Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def ramp(n: int = 4, side: int = 32, channels: int = 3) -> torch.Tensor:
+    """Images that grow brighter from left to right."""
+    row = torch.linspace(20, 220, side).round().to(torch.uint8)
+    return row.expand(n, channels, side, side).clone()
+
+
+def run(images, options, seed=0, side=32):
+    return augment(images, side, options, torch.Generator().manual_seed(seed))
+
+
+def test_no_strength_changes_nothing():
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    difference = run(images, NOTHING).int() - images.int()
+    assert difference.abs().max() <= 1  # rounding of the sampling grid
+
+
+def test_seed_decides_everything():
+    options = Augmentation(blur=0.5, jpeg=0.5)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    torch.manual_seed(1)
+    first = run(images, options, seed=3)
+    torch.manual_seed(2)
+    assert torch.equal(first, run(images, options, seed=3))
+    assert not torch.equal(first, run(images, options, seed=4))
+    assert (first.shape, first.dtype) == ((8, 3, 32, 32), torch.uint8)
+
+
+def test_each_image_has_its_own_draw():
+    out = run(ramp(64), Augmentation(True, 0, 0, 0, 0, 0, 0))
+    mirrored = [bool(image[0, 0, 0] > image[0, 0, -1]) for image in out]
+    assert 16 < sum(mirrored) < 48  # 64 fair draws: four standard deviations
+
+
+def test_light_stays_in_its_range():
+    means = run(torch.full((200, 1, 8, 8), 100, dtype=torch.uint8), Augmentation(False, 0, 0, 0, 0.3, 0, 0), side=8)
+    means = means.float().mean((1, 2, 3))
+    assert 69 <= means.min() < 78
+    assert 122 < means.max() <= 130
+
+
+def test_erasing_share_and_size():
+    out = run(torch.zeros((400, 1, 56, 56), dtype=torch.uint8), Augmentation(False, 0, 0, 0, 0, 0, 0.25), side=56)
+    erased = (out > 0).flatten(1).sum(1).float() / 56**2
+    assert (erased > 0).float().mean() == pytest.approx(0.25, abs=0.09)
+    assert erased.max() <= 0.446**2
+
+
+def test_jpeg_and_blur_change_grey_and_colour():
+    noise = torch.randint(0, 256, (6, 1, 32, 32), dtype=torch.uint8)
+    for options in (Augmentation(False, 0, 0, 0, 0, 0, 0, 1, 0), Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 1)):
+        for images in (noise, noise.expand(-1, 3, -1, -1)):
+            before = images.clone()
+            out = run(images, options)
+            assert torch.equal(images, before)  # the caller's images stay as they are
+            assert all((a.int() - b.int()).abs().float().mean() > 2 for a, b in zip(out, images, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"erasing": 1.5}, {"rotation": 200}, {"jpeg": -0.1}])
+def test_strengths_out_of_range(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be between 0 and"):
+        Augmentation(**options)
+
+
+def test_contact_sheet_shows_the_originals():
+    images = torch.randint(0, 256, (2, 1, 56, 56), dtype=torch.uint8)
+    sheet = np.asarray(contact_sheet(images, NOTHING, seed=0, columns=2, side=56))
+    assert sheet.shape == (112, 168, 3)
+    assert np.array_equal(sheet[56:, :56, 0], images[1, 0].numpy())
+    assert np.abs(sheet[56:, 56:112, 1].astype(int) - images[1, 0].numpy()).max() <= 1
+
+
+def test_sheet_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIMEFIVE_CACHE", str(tmp_path / "cache"))
+    layouts.zipped(tmp_path / "raf-db.zip", layouts.raf_kaggle(3))
+    out = tmp_path / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["augmentation", "--data", str(tmp_path), "--out", str(out), "--images", "3"])
+    augmentation.main()
+    assert Image.open(out).size == (8 * 112, 3 * 112)

@@ -1,7 +1,6 @@
 """Calibration against hand-computed cases, and the command end to end on synthetic corpora."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -189,8 +188,9 @@ def test_command(tmp_path, monkeypatch, capsys):
         torch.testing.assert_close(calibrated(x).logits * after["temperature"], model.eval()(x).logits)
 
 
-def test_missing_checkpoint_and_corpus(tmp_path):
-    command = [sys.executable, "-m", "training.calibrate", "--data", tmp_path]
-    finished = subprocess.run([*command, "--checkpoint", tmp_path], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
-    assert "no config.json" in finished.stderr
+def test_missing_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["calibrate", "--data", str(tmp_path), "--checkpoint", str(tmp_path)])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    assert "no config.json" in capsys.readouterr().err

@@ -96,7 +96,7 @@ def test_grid_ends_when_all_combinations_are_tried(corpora, tmp_path):
 
 @pytest.mark.slow  # a process of its own, and a long enough trial to be killed in
 def test_killed_search_finishes_the_trial_it_was_in(corpora, tmp_path):
-    flags = command(corpora, tmp_path, 2, SPACE, steps=400, evaluate_every=400, save_every=10)
+    flags = command(corpora, tmp_path, 2, SPACE, steps=150, evaluate_every=150, save_every=10)
     process = subprocess.Popen([sys.executable, "-m", "training.search", *flags], cwd=REPO, stdout=subprocess.DEVNULL)
     while not list((tmp_path / "search").glob("trials/*/checkpoint-10/complete.json")) and process.poll() is None:
         time.sleep(0.01)

@@ -118,6 +118,8 @@ def test_parameter_counts_of_the_paper_and_the_slides(name):
 def test_unknown_network_option_and_too_many_frozen_stages():
     with pytest.raises(ValueError, match="GiMeFiveConfig has no widhts"):
         build_network("gimefive-paper", 6, widhts=[4])
+    with pytest.raises(ValueError, match=r"network_options: pool_dropout must be in \[0, 1\); got 2.0"):
+        build_network("gimefive-paper", 6, pool_dropout=2.0)
     with pytest.raises(ValueError, match="has 5 stages; got frozen_stages=6"):
         build_network("gimefive-paper", 6, 6)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
@@ -90,7 +91,7 @@ def build_network(name: str, classes: int, frozen_stages: int = 0, **options: An
     """
     A fresh (model, processor) pair of the name in `NETWORKS`; `options` are further values of `GiMeFiveConfig`.
 
-    Raises ValueError for an unknown option or more frozen stages than there are.
+    Raises ValueError for an unknown or wrong option and for more frozen stages than there are.
     """
     network = NETWORKS[name]
     unknown = [key for key in options if key not in GiMeFiveConfig.__annotations__]
@@ -100,7 +101,11 @@ def build_network(name: str, classes: int, frozen_stages: int = 0, **options: An
         )
     labels = LABELS if classes == len(LABELS) else EMOTIONS
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    config = GiMeFiveConfig(**network.config | options, **names)
+    try:
+        config = GiMeFiveConfig(**network.config | options, **names)
+    except StrictDataclassError as error:  # which is no ValueError, though it wraps one
+        reason = str(error).splitlines()[-1].strip().removeprefix("ValueError: ")
+        raise ValueError(f"network_options: {reason}") from error
     model = GiMeFiveForImageClassification(config)
     if frozen_stages > len(model.gimefive.stages):
         raise ValueError(f"{name} has {len(model.gimefive.stages)} stages; got frozen_stages={frozen_stages}")

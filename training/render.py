@@ -5,8 +5,8 @@ Fill the READMEs' tables and the cards from the store.
     python -m training.render --check    # writes nothing; exit code 1 if a file is stale
 
 Tables stand between `<!-- results:NAME -->` and `<!-- /results:NAME -->` (names in `training.tables.TABLES`) in
-README.md and the Spaces' READMEs. Cards are made of `cards/*.jinja`: cards/models/*.md, cards/datasets/*.md, and the
-README.md beside the bundled checkpoint.
+README.md, docs/*.md and the Spaces' READMEs. Cards are made of `cards/*.jinja`: cards/models/*.md, cards/datasets/*.md,
+and the README.md beside the bundled checkpoint.
 """
 
 import argparse
@@ -178,7 +178,8 @@ def dataset_card(store: Store, corpus: str) -> str:
 def render(store: Store, root: Path = ROOT) -> dict[Path, str]:
     """Every generated file and its text."""
     files = {}
-    for path in (root / "README.md", *sorted((root / "spaces").glob("*/README.md"))):
+    pages = (*sorted((root / "docs").glob("*.md")), *sorted((root / "spaces").glob("*/README.md")))
+    for path in (root / "README.md", *pages):
         if path.is_file():
             files[path] = fill_markers(path.read_text(), store, path.relative_to(root).as_posix())
     checkpoint = root / "gimefive_hf" / "checkpoints" / FLAGSHIP

@@ -1,5 +1,7 @@
 """
-Milliseconds per face for each runtime and precision, the share of the machine's matrix peak, and agreement with fp32.
+Milliseconds per face for each runtime and precision, the share of a core's matrix peak, and agreement with fp32.
+
+One thread and processor time, which is the wall time on a free core and can be measured on a busy machine too.
 
     python -m benchmarks.latency --crops DIR [--model gimefive] [--onnx model.onnx] [--int8 model-int8.onnx]
 """
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--int8", type=Path)
     args = parser.parse_args()
     torch.set_grad_enabled(False)
+    torch.set_num_threads(1)
     recognizers = {
         "torch fp32": make_recognizer(args.model),
         "torch bf16": make_recognizer(args.model, precision="bf16"),
@@ -43,13 +46,13 @@ def main() -> None:
     with FlopCounterMode(display=False) as counter:
         reference.model(values[:1])
     gflop = counter.get_total_flops() / 1e9
-    peaks = {"fp32": matrix_peak(torch.float32), "bf16": matrix_peak(torch.bfloat16)}
+    peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
     rows = []
     for name, fer in recognizers.items():
         inputs = values.to(fer.model.dtype)
         one, many = times(fer, inputs[:1], args.runs), times(fer, inputs[:32], max(5, args.runs // 10)) / 32
         logits = logits_of(fer, inputs)
-        peak = peaks["bf16" if "bf16" in name else "fp32"]
+        peak = peaks[name.split()[1]]
         agree = (logits.argmax(1) == expected.argmax(1)).float().mean()
         rows.append(
             [
@@ -65,11 +68,12 @@ def main() -> None:
     header += ["largest difference of a logit", f"same winner as torch fp32, of {len(crops)}"]
     text = (
         f"The network of `{Path(args.model).name}`, {gflop:.2f} GFLOP per face, without decoding and preprocessing. "
-        f"Matrix peak measured in the same run: fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f} GFLOP/s (product of "
-        "1536×1536); the best batch is compared with the peak of its precision, int8 with that of fp32, so it may "
-        f"exceed 100 %. Percentiles over {args.runs} runs of one face and {max(5, args.runs // 10)} of a batch."
+        "One thread, processor time. Matrix peak of a core, measured in the same run by products of 1024×1024 in torch "
+        f"and onnxruntime: fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f}, int8 {peaks['int8']:.0f} billion "
+        "operations a second; the best batch is compared with the peak of its precision. Percentiles over "
+        f"{args.runs} runs of one face and {max(5, args.runs // 10)} of a batch. Other work on the machine still "
+        "disturbs through the shared caches."
     )
-    text += " Other work on the machine lengthens p95 most."
     print(write_results("latency", "Time per face", "python -m benchmarks.latency", [text, table(header, rows)]))
 
 
@@ -78,10 +82,10 @@ def logits_of(fer, values: torch.Tensor) -> torch.Tensor:
 
 
 def times(fer, values: torch.Tensor, runs: int) -> np.ndarray:
-    """Wall seconds of each of `runs` passes, after three for warming up."""
+    """Processor seconds of each of `runs` passes, after three for warming up."""
     for _ in range(3):
         fer.model(values)
-    return np.array([timed(lambda: fer.model(values)).wall for _ in range(runs)])
+    return np.array([timed(lambda: fer.model(values)).cpu for _ in range(runs)])
 
 
 if __name__ == "__main__":

@@ -141,6 +141,13 @@ def test_nothing_of_the_corpus(tmp_path):
         load_corpus("raf-db", tmp_path, tmp_path / "cache")
 
 
+def test_other_corpora_are_not_taken_for_this_one(tmp_path):
+    layouts.write(tmp_path / "tfeid", layouts.tfeid())
+    for streaming in (False, True):
+        with pytest.raises(CorpusError, match=r"neither affectnet.zip nor affectnet/ in .*, which holds tfeid"):
+            load_corpus("affectnet", tmp_path, tmp_path / "cache", streaming=streaming)
+
+
 def test_fer_tables(tmp_path):
     files = layouts.fer_table(8)
     lines = files["fer2013.csv"].splitlines()

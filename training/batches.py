@@ -7,7 +7,6 @@ image). So a resumed run sees what an unbroken one would, and it does not matter
 """
 
 import bisect
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
+from .augmentation import augment
 from .crops import LABELS, NEUTRAL, Crops
 from .settings import TrainingSettings
 
@@ -137,33 +137,3 @@ def mix_up(x: Tensor, y: Tensor, settings: TrainingSettings, generator: torch.Ge
         other = torch.randperm(len(x), generator=generator)
         x, y = share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
     return {"pixel_values": x, "targets": y}
-
-
-def augment(images: Tensor, side: int, settings: TrainingSettings, generator: torch.Generator) -> Tensor:
-    """uint8 (n, c, h, w) → uint8 (n, c, side, side): resolution, flip, rotation, scale, shift, light, erasing."""
-    n = len(images)
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.empty(*(shape or (n,))).uniform_(low, high, generator=generator)
-
-    x = images.float()
-    if settings.resampling and uniform(0, 1, 1) < settings.resampling:
-        # One resolution for the group: corpora must not be told apart by their sharpness.
-        coarse = int(uniform(36, 64, 1))
-        x = F.interpolate(x, size=(coarse, coarse), mode="bilinear", antialias=True)
-    angle = uniform(-settings.rotation, settings.rotation) * math.pi / 180
-    scale = 1 + uniform(-settings.scale, settings.scale)
-    flip = 1 - 2 * ((uniform(0, 1) < 0.5) & settings.flip).float()
-    shift = 2 * settings.shift  # affine_grid's coordinates run from -1 to 1
-    row1 = torch.stack([scale * flip * angle.cos(), -scale * angle.sin(), uniform(-shift, shift)], 1)
-    row2 = torch.stack([scale * flip * angle.sin(), scale * angle.cos(), uniform(-shift, shift)], 1)
-    grid = F.affine_grid(torch.stack([row1, row2], 1), [n, 1, side, side], align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    contrast, brightness = (1 + uniform(-settings.light, settings.light)[:, None, None, None] for _ in range(2))
-    x = (x - mean) * contrast + mean * brightness
-    for i in (uniform(0, 1) < settings.erasing).nonzero()[:, 0].tolist():
-        height, width = (max(1, int(v)) for v in uniform(0.134 * side, 0.446 * side, 2))
-        top, left = int(uniform(0, side - height, 1)), int(uniform(0, side - width, 1))
-        x[i, :, top : top + height, left : left + width] = uniform(0, 255, 1)
-    return x.clamp(0, 255).to(torch.uint8)

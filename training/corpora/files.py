@@ -6,7 +6,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -102,11 +102,21 @@ def locate_corpus(name: str, root: str | Path) -> Path | None:
     return next((path for path in (Path(root) / f"{name}.zip", Path(root) / name) if path.exists()), None)
 
 
-def find_corpus(name: str, root: str | Path) -> Path:
-    """`root` itself if it is a zip, else `root/NAME.zip`, `root/NAME/`, or `root` as the corpus's own folder."""
+def find_corpus(name: str, root: str | Path, others: Iterable[str] = ()) -> Path:
+    """
+    `root` itself if it is a zip, else `root/NAME.zip`, `root/NAME/`, or `root` as the corpus's own folder.
+
+    Raises:
+        CorpusError: if there is nothing at `root`, or it is a folder of corpora (it holds one of `others`) but not of
+            this one, whose images must not be taken for this one's.
+    """
     root = Path(root)
     if root.is_file():
         return root
     if not root.is_dir():
         raise CorpusError(f"no folder and no zip at {root}")
-    return locate_corpus(name, root) or root
+    path = locate_corpus(name, root)
+    present = [other for other in others if locate_corpus(other, root)]
+    if path is None and present:
+        raise CorpusError(f"neither {name}.zip nor {name}/ in {root}, which holds {', '.join(present)}")
+    return path or root

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..splits import SplitList
 from .cache import Prepared, default_cache_dir, describe, make_row, prepare
-from .catalogue import get_corpus
+from .catalogue import CORPORA, get_corpus
 from .files import CorpusFiles, find_corpus
 from .schema import FEATURES, LABELS, SPLITS, CorpusError, Problem
 
@@ -38,7 +38,8 @@ def prepare_corpus(
         ValueError: if there is no corpus of that name.
         CorpusError: if it cannot be read or, with `strict`, has a problem.
     """
-    prepared = prepare(get_corpus(name), find_corpus(name, root), Path(cache_dir or default_cache_dir()), progress)
+    corpus, path = get_corpus(name), find_corpus(name, root, CORPORA)
+    prepared = prepare(corpus, path, Path(cache_dir or default_cache_dir()), progress)
     if prepared.problems:
         text = f"{name}: {len(prepared.problems)} problem(s), all in {prepared.folder / 'problems.csv'}"
         text += f"\n{describe(prepared.problems)}"
@@ -72,8 +73,9 @@ def load_corpus(
         ValueError: if there is no corpus of that name.
         CorpusError: if it cannot be read or, with `strict`, has a problem.
     """
+    corpus = get_corpus(name)
     if streaming:
-        path = str(find_corpus(name, root))
+        path = str(find_corpus(name, root, CORPORA))
         CorpusFiles(path)  # so that a missing corpus is an error now
         streams = {
             split: datasets.IterableDataset.from_generator(
@@ -82,7 +84,7 @@ def load_corpus(
                 gen_kwargs={"name": name, "path": path, "split": split, "strict": strict},
                 split=datasets.NamedSplit(split),
             )
-            for split in get_corpus(name).splits
+            for split in corpus.splits
         }
         return datasets.IterableDatasetDict(streams)
     prepared = prepare_corpus(name, root, cache_dir, strict, progress)

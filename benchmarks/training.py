@@ -182,7 +182,7 @@ def arithmetic(cpu: dict[str, float]) -> str:
     return (
         f"One image takes {flops:.2f} GFLOP. Per core, the paper's loop computes {flops * cpu['paper']:.0f} GFLOP/s in "
         f"fp32, where a plain matrix product reaches {peak['paper']:.0f}; ours {flops * cpu['ours']:.0f} GFLOP/s in "
-        f"bf16, where one reaches {peak['ours']:.0f}. So on this processor no loop in bf16 can be more than {bound:.1f} "
+        f"bf16, where one reaches {peak['ours']:.0f}. On this processor no loop in bf16 can be more than {bound:.1f} "
         "times as fast as the paper's."
     )
 

@@ -178,7 +178,8 @@ def draw_metrics(
 def mean_interval(values: np.ndarray, groups: np.ndarray | None, resamples: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval of the mean of `values` (n,), with `groups` as in `compute_metrics`."""
     bounds = []
-    for index in (np.arange(len(values)), group_index(groups, len(values))):
+    indices = [np.arange(len(values))] if groups is None else [np.arange(len(values)), group_index(groups, len(values))]
+    for index in indices:
         weights = resample_weights(index, resamples, 0)
         bounds.append(interval(weights @ values / weights.sum(1)))
     return widest(bounds)
@@ -275,6 +276,9 @@ def permutation_test(
 
     membership = (members > 0).astype(np.float64)
     observed = float(difference(membership))
-    shuffled = generator.permuted(np.tile(membership, (permutations, 1)), axis=1)
-    extreme = int((np.abs(difference(shuffled)) >= abs(observed) - 1e-12).sum())
+    extreme, step = 0, max(1, 4_000_000 // len(count))  # bounds the memory
+    for start in range(0, permutations, step):
+        rows = min(step, permutations - start)
+        shuffled = generator.permuted(np.tile(membership, (rows, 1)), axis=1)
+        extreme += int((np.abs(difference(shuffled)) >= abs(observed) - 1e-12).sum())
     return observed, (extreme + 1) / (permutations + 1)

@@ -20,6 +20,11 @@ with st.sidebar:
 stop_without(bool(tested_corpora(store, model)), f"{model} has no aligned test results.")
 
 
+@st.cache_data(show_spinner="Permuting …")
+def cached_test(right, first, clusters) -> tuple[float, float]:
+    return permutation_test(right, first, clusters)
+
+
 def show_groups(title: str, frame: pd.DataFrame, groups: dict[str, object], key: str) -> None:
     """Bars of accuracy per subgroup (name → bool mask), and a permutation test if there are two."""
     right = right_of(frame).astype(float)
@@ -44,7 +49,7 @@ def show_groups(title: str, frame: pd.DataFrame, groups: dict[str, object], key:
     )
     if len(rows) == 2:
         first = next(iter(groups.values()))
-        difference, p = permutation_test(right, first, clusters)
+        difference, p = cached_test(right, first, clusters)
         verdict = "a difference" if p < 0.05 else "no difference that could not be chance"
         note += f" Difference {100 * difference:+.1f} points, permutation test p = {p:.3f}: {verdict}."
     show_chart(interval_bars(table, "subgroup", "metric", title), table, key, note)

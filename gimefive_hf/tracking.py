@@ -36,7 +36,7 @@ class FaceTracker:
     def __init__(
         self,
         detector: FaceDetector,
-        search_every: float = 0.5,
+        search_every: float = 1.0,
         search_empty_every: float = 0.2,
         keep: float = 1.0,
         max_near: int = 8,

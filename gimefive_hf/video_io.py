@@ -179,7 +179,7 @@ class VideoWriter:
         time_base: Fraction = Fraction(1, 90000),
         rate: float | None = None,
         audio: VideoReader | None = None,
-        preset: str = "veryfast",
+        preset: str = "superfast",
     ):
         self.path = Path(path)
         self._part = beside(self.path)

@@ -44,7 +44,7 @@ def test_push_to_a_loopback_hub(monkeypatch):
     with hub() as server:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
         monkeypatch.setattr("spaces.push_demo.HfApi", lambda: huggingface_hub.HfApi(endpoint=server.url, token=TOKEN))
-        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         assert main(["user/demo", "--private"]) == 0
         repo = server.repos["space", "user/demo"]
         assert repo.private

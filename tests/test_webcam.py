@@ -21,7 +21,7 @@ def test_recording(tmp_path, clip, capsys):
     model = save_tiny(tmp_path / "model")
     output = tmp_path / "live.mp4"
     assert main(["webcam", "--camera", str(clip), "--record", str(output), "--model", str(model)]) == 0
-    text = capsys.readouterr().err
+    text = capsys.readouterr().err.splitlines()[-1]  # above it, a bar of the model's loading
     shown, of, grabbed = (int(word) if word.isdigit() else word for word in text.split()[0:5:2])
     assert of == "shown"
     assert 1 <= shown <= grabbed == 25

@@ -127,6 +127,10 @@ why the threshold is not lower, and that below it twins remain which only the al
 """
 
 
+def fer_images(audit: dict) -> int:
+    return sum(sum(labels.values()) for labels in audit["counts"].get("fer2013", {}).values())
+
+
 def duplicates_section(audit: dict) -> str:
     rows = [
         (r["first"], r["second"], r["images"], r["exact"], r["exact_or_near"], r["other_label"], r["close_hash"])
@@ -158,6 +162,9 @@ for test images in their corpus's own training split: {hashes or "–"}.
 Against the counts of the corpora's README:
 
 {table(("what", "README", "here"), counted)}
+
+The README counted on the paper's own aggregate. Of FER2013's 35,887 images this copy has {fer_images(audit):,}, which
+may be why two counts are not met to the last image.
 
 Images of one grey: {blank}.
 

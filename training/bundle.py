@@ -1,0 +1,62 @@
+"""
+Put a trained checkpoint into the package, as the one that a short name stands for.
+
+    python -m training.bundle runs/flagship --name gimefive
+
+Matrices are stored in half precision, which halves what every clone carries; the config says float32, to which they are
+widened when loaded. The code beside the weights is a link to the package's own.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+
+CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
+CODE = ("configuration_gimefive.py", "image_processing_gimefive.py", "modeling_gimefive.py")
+# What tells where the figures in the config come from.
+RECORDS = ("calibration.json", "reliability.png")
+MAX_BYTES = 25_000_000
+
+
+def bundle(checkpoint: Path, name: str) -> Path:
+    """Store `checkpoint` as `name`; returns the folder. Raises ValueError if its weights are too large for a clone."""
+    model = GiMeFiveForImageClassification.from_pretrained(checkpoint, dtype=torch.float32)
+    processor = GiMeFiveImageProcessor.from_pretrained(checkpoint)
+    state = {key: value.half() if value.ndim > 1 else value for key, value in model.state_dict().items()}
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    if size > MAX_BYTES:
+        raise ValueError(f"{checkpoint}: {size:,} bytes of weights; at most {MAX_BYTES:,} go into the package")
+    folder = CHECKPOINTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as saved:
+        model.save_pretrained(saved, state_dict=state)
+        processor.save_pretrained(saved)
+        for path in Path(saved).iterdir():
+            if path.suffix != ".py":
+                shutil.copyfile(path, folder / path.name)  # not the mode: temporary files are for their owner alone
+    for record in RECORDS:
+        if (checkpoint / record).is_file():
+            shutil.copyfile(checkpoint / record, folder / record)
+    for code in CODE:
+        (folder / code).unlink(missing_ok=True)
+        (folder / code).symlink_to(Path("..") / ".." / code)
+    return folder
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--name", required=True)
+    args = parser.parse_args()
+    print(bundle(args.checkpoint, args.name))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,7 +45,7 @@ def push(repo: str, private: bool = False, dry_run: bool = False) -> str:
             raise ValueError("the Hub cannot be asked while HF_HUB_OFFLINE is set") from None
         except HFValidationError as error:
             raise ValueError(f"{error}; give the Space as USER/NAME") from None
-        except HfHubHTTPError as error:
+        except (HfHubHTTPError, RuntimeError) as error:  # the client raises the latter for a file that did not go up
             raise ValueError(f"the Hub refused: {str(error).splitlines()[0]}; is HF_TOKEN allowed to write?") from None
 
 

@@ -97,7 +97,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         path, body = unquote(urlsplit(self.path).path), self.body()
         self.server.calls.append(f"{self.command} {path}")
-        if self.command in ("POST", "PUT") and not self.authorized() and path != "/api/validate-yaml":
+        open_to_all = path == "/api/validate-yaml" or path.startswith("/large/")  # the Hub signs the latter's addresses
+        if self.command in ("POST", "PUT") and not self.authorized() and not open_to_all:
             return self.refuse(401, "Unauthorized")
         if path == "/api/validate-yaml":
             return self.answer({"errors": [], "warnings": []})

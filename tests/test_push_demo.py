@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 from huggingface_hub.repocard import metadata_load
 
 from spaces.push_demo import DEMO, assemble, main
 
-from .hub_server import TOKEN, hub
+from .hub_server import hub
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,17 +38,22 @@ def test_dry_run_lists_the_parts(capsys):
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_push_to_a_loopback_hub(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+def test_push_to_a_loopback_hub():
     with hub() as server:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
-        monkeypatch.setattr("spaces.push_demo.HfApi", lambda: huggingface_hub.HfApi(endpoint=server.url, token=TOKEN))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-        assert main(["user/demo", "--private"]) == 0
+        environment = os.environ | server.environment  # the client reads it when it is imported
+
+        def push(*arguments: str) -> subprocess.CompletedProcess:
+            call = [sys.executable, "-m", "spaces.push_demo", *arguments]
+            return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+        done = push("user/demo", "--private")
+        assert done.returncode == 0, done.stderr
         repo = server.repos["space", "user/demo"]
         assert repo.private
         assert repo.files["app.py"] == (DEMO / "app.py").read_bytes()
-        assert main(["not a name"]) == 2
+        wrong = push("not a name")
+        assert wrong.returncode == 2
+        assert "USER/NAME" in wrong.stderr
 
 
 @pytest.mark.slow  # a process of its own imports torch and gradio

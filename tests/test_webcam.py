@@ -1,5 +1,6 @@
 """The webcam command, with a clip of a moving face as the camera."""
 
+import re
 import time
 
 import numpy as np
@@ -22,8 +23,9 @@ def test_recording(tmp_path, clip, capsys):
     output = tmp_path / "live.mp4"
     assert main(["webcam", "--camera", str(clip), "--record", str(output), "--model", str(model)]) == 0
     text = capsys.readouterr().err.splitlines()[-1]  # above it, a bar of the model's loading
-    shown, of, grabbed = (int(word) if word.isdigit() else word for word in text.split()[0:5:2])
-    assert of == "shown"
+    match = re.match(r"(\d+) frames shown of (\d+),", text)
+    assert match, text
+    shown, grabbed = int(match[1]), int(match[2])
     assert 1 <= shown <= grabbed == 25
     with VideoReader(output) as reader:
         frames = list(reader)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from .configuration_gimefive import EMOTIONS
 from .metrics import compute_metrics, confusion_matrix, mean_interval
@@ -145,16 +146,17 @@ def update_results(store: Path, models: list[str] | None = None) -> pd.DataFrame
     Raises:
         ValueError: if a prediction file is broken; nothing is written then.
     """
-    leaked = read_leaked(store)
-    present = {path.stem: path for path in sorted((store / "predictions").glob("*.parquet"))}
-    chosen = list(present) if models is None else models
-    tables = []
-    if models is not None and (store / "results.csv").is_file():
-        old = read_table(store / "results.csv", RESULT_COLUMNS, RESULT_KEY)
-        tables.append(old[old["model"].isin(present) & ~old["model"].isin(chosen)])
-    for model in chosen:
-        facts, frame = read_predictions(predictions_path(store, model))
-        tables.append(compute_results(frame, facts, leaked))
-    table = pd.concat([part for part in tables if len(part)], ignore_index=True)
-    write_results(store, table)
-    return table
+    with FileLock(store / ".results.lock"):  # two evaluations may end at the same time
+        leaked = read_leaked(store)
+        present = {path.stem: path for path in sorted((store / "predictions").glob("*.parquet"))}
+        chosen = list(present) if models is None else models
+        tables = []
+        if models is not None and (store / "results.csv").is_file():
+            old = read_table(store / "results.csv", RESULT_COLUMNS, RESULT_KEY)
+            tables.append(old[old["model"].isin(present) & ~old["model"].isin(chosen)])
+        for model in chosen:
+            facts, frame = read_predictions(predictions_path(store, model))
+            tables.append(compute_results(frame, facts, leaked))
+        table = pd.concat([part for part in tables if len(part)], ignore_index=True)
+        write_results(store, table)
+        return table

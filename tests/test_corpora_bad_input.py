@@ -162,6 +162,7 @@ def test_fer_tables(tmp_path):
     votes[7] = votes[7].replace(",15", ",many")
     files = {"fer2013.csv": "\n".join(lines), "fer2013new.csv": "\n".join(votes[:-1])}
     problems, prepared = problems_of(tmp_path, "fer2013", files)
+    assert problems["fer2013.csv"] == "8 rows are here; FER2013 has 35,887"
     assert "got 3 numbers" in problems["fer2013.csv#2"]
     assert problems["fer2013.csv#3"].startswith("expected an emotion of 0 to 6")
     assert problems["fer2013.csv#4"].startswith("expected an emotion of 0 to 6 and a Usage")
@@ -202,6 +203,7 @@ def test_ck_tree(tmp_path):
     files["notes.doc"] = "?"
     problems, _ = problems_of(tmp_path, "ck48", files)
     assert problems == {
+        "Emotion": "3 labelled sequences are here; CK+ has 327",
         "Emotion/S901/001/S901_001_00000005_emotion.txt": "expected a code of 0 to 7, got '9.0'",
         "Emotion/S903/001/S903_001_00000005_emotion.txt": "no frames for this emotion file",
         "notes.doc": "neither a frame nor an emotion file of CK+",
@@ -233,6 +235,7 @@ def test_disfa(tmp_path):
     files["Video_RightCamera/RightVideoSN901_comp.avi"] = layouts.clip(15)  # ends before its action units
     files["Video_LeftCamera/LeftVideoSN902_comp.avi"] = layouts.clip(2)  # a subject without tables
     problems, prepared = problems_of(tmp_path, "disfa", files)
+    assert problems["."] == "2 subjects are here; DISFA has 27"
     table = "ActionUnit_Labels/SN901/SN901_au1.txt"
     assert problems["SN902"].startswith("no table for AU 1, 2, 4, 5")
     assert problems[f"{table}#41"].endswith("AU 1") or "expected 'frame,intensity'" in problems[f"{table}#41"]

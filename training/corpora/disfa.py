@@ -30,6 +30,7 @@ PROTOTYPES: dict[str, tuple[set[int], set[int]]] = {
     "fear": ({1, 2, 4, 5, 20, 26}, {9, 12, 15}),
 }
 PRESENT = 2  # intensity B: traces (A) are not reliably coded
+SUBJECTS = 27  # of the whole corpus
 FRAME_STEP = 10  # at 20 frames a second neighbours hardly differ; every tenth is kept
 VIDEO = re.compile(r"(?:^|/)(?P<camera>Left|Right)Video(?P<subject>SN\d+)_comp\.(?:avi|mp4)$", re.IGNORECASE)
 TABLE = re.compile(r"(?:^|/)(?P<subject>SN\d+)_au(?P<unit>\d+)\.txt$", re.IGNORECASE)
@@ -108,7 +109,10 @@ def read(files: CorpusFiles) -> Iterator[Entry | Problem]:
             tables[match["subject"].upper()][int(match["unit"])] = name
         else:
             yield Problem(name, "neither a DISFA video nor a table of one of its twelve action units")
-    for subject in sorted(videos.keys() | tables.keys()):
+    subjects = sorted(videos.keys() | tables.keys())
+    if len(subjects) != SUBJECTS:
+        yield Problem(".", f"{len(subjects)} subjects are here; DISFA has {SUBJECTS}", left_out=False)
+    for subject in subjects:
         missing = [unit for unit in UNITS if unit not in tables[subject]]
         if missing:
             yield Problem(subject, f"no table for AU {', '.join(map(str, missing))}: the subject's videos are not read")

@@ -27,6 +27,7 @@ FOLDERS = {
 CODES = dict(enumerate(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")))
 USAGE = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
 SIDE = 48
+ROWS = 35_887  # of the whole fer2013.csv
 TABLES = ("fer2013.csv", "ferplus_votes.csv", "fer2013new.csv")
 
 
@@ -85,6 +86,8 @@ def read_table(files: CorpusFiles, table: str) -> Iterator[Entry | Problem]:
             except (KeyError, ValueError):
                 yield Problem(f"{plus}#{number}", f"expected the ten counts {', '.join(VOTES)}; no votes", False)
         yield Entry(source, label, partial(png_of_pixels, row.get("pixels") or ""), split, votes=votes)
+    if number != ROWS:
+        yield Problem(table, f"{number:,} rows are here; FER2013 has {ROWS:,}", left_out=False)
     if plus and next(plus_rows) is not None:
         yield Problem(plus, f"has more rows than the {number} of {table}", left_out=False)
 

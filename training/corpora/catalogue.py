@@ -43,7 +43,7 @@ def add_corpus(corpus: Corpus) -> None:
 RESEARCH = "non-commercial research only, on request"
 
 for _corpus in (
-    Corpus("raf-db", raf_db.read, "RAF-DB, basic emotions", RESEARCH, "http://www.whdeld.cn/raf/model1.html"),
+    Corpus("raf-db", raf_db.read, "RAF-DB, basic emotions", RESEARCH, "http://www.whdeng.cn/raf/model1.html"),
     Corpus(
         "fer2013",
         fer2013.read,

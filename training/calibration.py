@@ -105,11 +105,13 @@ def choose_threshold(groups, neutral: np.ndarray, max_risk: float, min_neutral: 
                 return row
             break
     shown = [row for row in candidates[60::20] if row["risk"] is not None]
-    table = "\n".join(
-        f"  {row['threshold']:.2f}: risk {row['risk']:.3f}, coverage {row['coverage']:.3f}, "
-        f"neutral declined {row['neutral_declined'] if row['neutral_declined'] is None else round(row['neutral_declined'], 3)}"
-        for row in shown
-    )
+    lines = []
+    for row in shown:
+        declined = (
+            "no neutral faces" if row["neutral_declined"] is None else f"{row['neutral_declined']:.3f} of neutral"
+        )
+        lines.append(f"  {row['threshold']:.2f}: risk {row['risk']:.3f}, coverage {row['coverage']:.3f}, {declined}")
+    table = "\n".join(lines)
     raise ValueError(
         f"no threshold has risk ≤ {max_risk}, ≥ {min_neutral} of neutral faces declined and coverage ≥ {min_coverage}; "
         f"loosen one of them:\n{table}"
@@ -117,7 +119,7 @@ def choose_threshold(groups, neutral: np.ndarray, max_risk: float, min_neutral: 
 
 
 def measure(logits: dict[str, Tensor], labels: dict[str, Tensor], temperature: float) -> dict[str, dict]:
-    """Per corpus, over the images whose label the model knows: count, accuracy, ECE and NLL at `temperature` and at 1."""
+    """Per corpus, over the images whose label the model knows: accuracy, ECE and NLL at `temperature` and at 1."""
     result = {}
     for name in logits:
         known = labels[name] >= 0
@@ -157,7 +159,7 @@ def cross_fitted_ece(logits: dict[str, Tensor], labels: dict[str, Tensor], folds
 
 
 def split_neutral(logits: dict[str, Tensor], labels: dict[str, Tensor], temperature: float):
-    """(confidence, hits) of every corpus's known images, and the confidences of the images without an output (neutral)."""
+    """(confidence, hits) of every corpus's known images; confidences of the images without an output (neutral)."""
     groups, neutral = [], []
     for name in logits:
         known = labels[name] >= 0

@@ -131,8 +131,8 @@ def explain_face(
     heat = explain_classes(recognizer.model, pixel_values, method, emotions, **options)[0]
     points, _ = crop_landmarks(face.crop.image)
     height, width = heat.shape[1:]
-    scale = (width / face.crop.image.shape[1], height / face.crop.image.shape[0])
-    regions = region_map(points * np.float32(scale), (height, width))
+    scale = np.array([width / face.crop.image.shape[1], height / face.crop.image.shape[0]], np.float32)
+    regions = region_map(points * scale, (height, width))
     best = max(range(len(emotions)), key=lambda index: face.scores[emotions[index]])
     shares = region_shares(heat[[best]], regions[None])[0]
     area = region_shares(np.ones((1, height, width), np.float32), regions[None])[0]

@@ -111,7 +111,7 @@ def check_pixel_values(model: GiMeFiveForImageClassification, pixel_values: Tens
         raise ValueError(f"expected a float tensor pixel_values of shape (n, {channels}, height, width); got {got}")
 
 
-def class_index(model: GiMeFiveForImageClassification, target: int | str) -> int:
+def class_index(model: GiMeFiveForImageClassification, target: int | str | np.integer) -> int:
     """Index of a class given by index or name. Raises ValueError for a class that the model does not have."""
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     if isinstance(target, str):
@@ -128,7 +128,9 @@ def resolve_targets(model: GiMeFiveForImageClassification, pixel_values: Tensor,
     count = len(pixel_values)
     if targets is None:
         return reported_classes(model, pixel_values) if count else []
-    if isinstance(targets, (int, str, np.integer)) or (isinstance(targets, (Tensor, np.ndarray)) and not targets.ndim):
+    if isinstance(targets, (Tensor, np.ndarray)):
+        targets = targets.tolist()
+    if isinstance(targets, (int, str, np.integer)):
         return [class_index(model, targets)] * count
     if len(targets) != count:
         raise ValueError(f"expected one class for all images or {count}, one per image; got {len(targets)}")

@@ -21,7 +21,8 @@ def score_and_explain(
         ValueError: for an unknown method or one that does not suit the network.
     """
     if not crops:
-        return np.zeros((0, len(recognizer.emotions)), np.float32), None if method is None else np.zeros((0, 1, 1))
+        none = np.zeros((0, len(recognizer.emotions)), np.float32)
+        return none, None if method is None else np.zeros((0, 1, 1), np.float32)
     model = recognizer.model
     values = recognizer.pixel_values(crops)
     if method is None:

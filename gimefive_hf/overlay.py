@@ -46,7 +46,8 @@ def draw_people(
             place = panel_place(person.face.box, taken, panel_size(tuple(person.smoothed), size), canvas.shape)
             if place is not None:
                 draw_bars(canvas, person.smoothed, place, size)
-                taken.append((*place, *map(float, panel_size(tuple(person.smoothed), size))))
+                width, height = panel_size(tuple(person.smoothed), size)
+                taken.append((*place, float(width), float(height)))
     return canvas
 
 

@@ -41,6 +41,8 @@ class TableWriter:
         self.path, self.columns, self.decimals = path, columns, decimals
         self._part = beside(path)
         self._rows: list[dict[str, Any]] = []
+        self._csv: Any = None
+        self._file: Any
         if path.suffix.lower() == ".csv":
             self._file = open(self._part, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed in close/abort)
             self._csv = csv.writer(self._file, lineterminator="\n")
@@ -52,7 +54,6 @@ class TableWriter:
         types = {str: pa.string(), int: pa.int64(), float: pa.float32()}
         self._schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
         self._file = pq.ParquetWriter(self._part, self._schema)
-        self._csv = None
 
     def write(self, row: dict[str, Any]) -> None:
         """Add one row; columns that it lacks are empty. An unknown column is an error of ours."""

@@ -99,7 +99,7 @@ def watch(
     batch_size: int = 8,
     tracker: FaceTracker | None = None,
     book: PersonBook | None = None,
-) -> Iterator[FrameResult]:
+) -> Generator[FrameResult, None, None]:
     """
     Follow the persons through `frames` and score them; one result per frame, in order.
 
@@ -169,7 +169,7 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def prefetch(items: Iterable[T], ahead: int) -> Iterator[T]:
+def prefetch(items: Iterable[T], ahead: int) -> Generator[T, None, None]:
     """The same items, made by another thread up to `ahead` in advance; 0 makes them here."""
     if not ahead:
         yield from items

@@ -87,7 +87,7 @@ class VideoReader:
         while self._first is not None and self._first.image is None:
             skipped.append(self._first)
             self._first = next(self._frames, None)
-        if self._first is None:
+        if self._first is None or self._first.image is None:
             self.close()
             raise ValueError(f"{self.path.name}: no frame could be decoded; the file is empty or broken")
         self.height, self.width = self._first.image.shape[:2]

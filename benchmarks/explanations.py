@@ -5,6 +5,7 @@ What each explanation method costs, in forward passes: on the flagship's network
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def main() -> None:
     paper = GiMeFiveForImageClassification(GiMeFiveConfig()).eval()
     header = ["", "images", "ms per image", "processor ms per image", "× forward", "× forward, processor"]
     paragraphs = []
-    for name, model in ((f"`{args.model}`", flagship), ("The paper's network", paper)):
+    for name, model in ((f"`{Path(args.model).name}`", flagship), ("The paper's network", paper)):
         size = model.config.image_size
         rows = rows_for(model, torch.randn(args.batch, 3, size, size), args.repeats)
         paragraphs.append(f"## {name}, {size}×{size}\n\n{table(header, rows)}")

@@ -4,8 +4,8 @@ A million images through `load_corpus`: does memory stay flat, and how fast are 
     python -m benchmarks.million_images --cache DIR [--images 1000000]
 
 Writes `benchmarks/million_images.json`; its peak resident memory counts the pages of mapped files, which the system may
-take back, the anonymous memory does not. The images are 4,096 different PNG files of 48×48 noise, again and again, under
-a million names; they go through the path of any corpus: reader, decoding, hash, parts of Arrow files, memory map.
+take back, the anonymous memory does not. The images are 4,096 different PNG files of 48×48 noise, again and again,
+under a million names; they take the path of any corpus: reader, decoding, hash, parts of Arrow files, memory map.
 """
 
 import argparse

@@ -68,6 +68,7 @@ def make_store(folder: Path, models: dict[str, float] | None = None, corrupted: 
                 write_predictions(folder, make_facts(model), make_predictions("raf-db", 30, "test", protocol, share))
     update_results(folder)
     published = pd.DataFrame(
-        [["GiMeFive paper, invented", "gamma", 10, "raf-db", "raf-db", "test", "accuracy", 0.865, 2388]], columns=PUBLISHED_COLUMNS
+        [["GiMeFive paper, invented", "gamma", 10, "raf-db", "raf-db", "test", "accuracy", 0.865, 2388]],
+        columns=PUBLISHED_COLUMNS,
     )
     write_table(folder / "published.csv", published, PUBLISHED_COLUMNS, PUBLISHED_COLUMNS[:7])

@@ -3,7 +3,7 @@ Put the held-out metrics of a training run into the store's curves.csv.
 
     python -m training.record_curves --model gimefive --run runs/first
 
-Reads `history.json` of `training.train_first`, a list of {"step", "minutes", corpus: {metric: percent}}, or the
+Reads `history.json` of a run, a list of {"step", "minutes", corpus: {metric: percent}}, or the
 `curves.csv` of `training.train`, whose held-out columns are named `eval_CORPUS_METRIC`.
 """
 

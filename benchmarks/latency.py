@@ -14,9 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gimefive_hf import load_image
-from gimefive_hf.backends import make_recognizer
 
-from .measuring import matrix_peak, table, timed, write_results
+from .measuring import backends, matrix_peak, table, timed, write_results
 
 
 def main() -> None:
@@ -30,14 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)
-    recognizers = {
-        "torch fp32": make_recognizer(args.model),
-        "torch bf16": make_recognizer(args.model, precision="bf16"),
-    }
-    if args.onnx:
-        recognizers["ONNX fp32"] = make_recognizer(str(args.onnx), "onnx")
-    if args.int8:
-        recognizers["ONNX int8"] = make_recognizer(str(args.int8), "onnx")
+    recognizers = backends(args.model, args.onnx, args.int8)
     paths = sorted(args.crops.rglob("*.jpg"))
     crops = [load_image(path) for path in paths[:: max(1, len(paths) // args.images)][: args.images]]
     reference = recognizers["torch fp32"]

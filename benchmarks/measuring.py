@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gimefive_hf.backends import make_recognizer
+from gimefive_hf.recognizer import ExpressionRecognizer
+
 HERE = Path(__file__).parent
 
 
@@ -111,3 +114,16 @@ def write_results(name: str, title: str, command: str, paragraphs: Sequence[str]
     head = f"# {title}\n\nWritten by `{command}`; do not edit.\n\n{machine()}\n"
     path.write_text("\n\n".join([head.rstrip(), *paragraphs]) + "\n", encoding="utf-8")
     return path
+
+
+def backends(model: str, onnx: Path | None, int8: Path | None, prefix: str = "") -> dict[str, ExpressionRecognizer]:
+    """The recognisers to compare, by what they run on: torch always, ONNX files where they are given."""
+    recognizers = {
+        f"{prefix}torch fp32": make_recognizer(model),
+        f"{prefix}torch bf16": make_recognizer(model, precision="bf16"),
+    }
+    if onnx:
+        recognizers[f"{prefix}ONNX fp32"] = make_recognizer(str(onnx), "onnx")
+    if int8:
+        recognizers[f"{prefix}ONNX int8"] = make_recognizer(str(int8), "onnx")
+    return recognizers

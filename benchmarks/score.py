@@ -10,11 +10,10 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from gimefive_hf.backends import make_recognizer
 from gimefive_hf.score import score_folder
 
 from . import papers_way
-from .measuring import interleaved, table, write_results
+from .measuring import backends, interleaved, table, write_results
 
 
 def main() -> None:
@@ -33,14 +32,7 @@ def main() -> None:
         for index, path in enumerate(paths):
             shutil.copy(path, folder / f"{index:05d}.jpg")
         network = papers_way.papers_network()
-        recognizers = {
-            "gimefive score, torch fp32": make_recognizer(args.model),
-            "gimefive score, torch bf16": make_recognizer(args.model, precision="bf16"),
-        }
-        if args.onnx:
-            recognizers["gimefive score, ONNX fp32"] = make_recognizer(str(args.onnx), "onnx")
-        if args.int8:
-            recognizers["gimefive score, ONNX int8"] = make_recognizer(str(args.int8), "onnx")
+        recognizers = backends(args.model, args.onnx, args.int8, "gimefive score, ")
         works = {"the paper's script": lambda: papers_way.score_folder(network, folder)}
         for name, fer in recognizers.items():
             works[name] = lambda fer=fer: score_folder(fer, folder, Path(place) / "s.csv", crops=True, overwrite=True)

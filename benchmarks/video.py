@@ -9,12 +9,11 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from gimefive_hf.backends import make_recognizer
 from gimefive_hf.video import annotate_video
 
 from . import papers_way
 from .clip import write_face_clip
-from .measuring import interleaved, table, write_results
+from .measuring import backends, interleaved, table, write_results
 
 
 def main() -> None:
@@ -28,14 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         clip = write_face_clip(Path(place) / "in.mp4", args.seconds)
         network = papers_way.papers_network()
-        recognizers = {
-            "gimefive video, torch fp32": make_recognizer(args.model),
-            "gimefive video, torch bf16": make_recognizer(args.model, precision="bf16"),
-        }
-        if args.onnx:
-            recognizers["gimefive video, ONNX fp32"] = make_recognizer(str(args.onnx), "onnx")
-        if args.int8:
-            recognizers["gimefive video, ONNX int8"] = make_recognizer(str(args.int8), "onnx")
+        recognizers = backends(args.model, args.onnx, args.int8, "gimefive video, ")
         works = {"the paper's way": lambda: papers_way.annotate_video(network, clip, Path(place) / "paper.mp4")}
         found = {}
 

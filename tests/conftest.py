@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -18,6 +19,7 @@ from gimefive_hf import (
     GiMeFiveImageProcessor,
 )
 
+DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CORPORA = Path(os.environ.get("GIMEFIVE_CORPORA", Path(__file__).parents[2] / "shared" / "corpora"))
 
@@ -89,3 +91,22 @@ def faceless() -> np.ndarray:
 def bundled() -> ExpressionRecognizer:
     """The checkpoint that comes with the package."""
     return ExpressionRecognizer.from_pretrained("gimefive")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """(URL, folder of Gradio's uploads) of the running demo."""
+    uploads = tmp_path_factory.mktemp("uploads")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+    patch.syspath_prepend(str(DEMO))
+    import app
+
+    page = app.build("gimefive")
+    page.queue()
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, max_file_size=app.MAX_FILE_SIZE, show_error=True)
+    yield url, uploads
+    page.close()
+    patch.undo()
+    for name in ("app", "image_tab", "video_tab", "webcam_tab", "photo"):
+        sys.modules.pop(name, None)

@@ -1,8 +1,5 @@
 """The Space's image tab in a real browser and through gradio_client."""
 
-import sys
-from pathlib import Path
-
 import gradio as gr
 import numpy as np
 import pytest
@@ -11,27 +8,6 @@ from PIL import Image
 from gimefive_hf import EMOTIONS
 
 from .test_images import bad_files
-
-DEMO = Path(__file__).parents[1] / "spaces" / "demo"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """(URL, folder of Gradio's uploads) of the running demo."""
-    uploads = tmp_path_factory.mktemp("uploads")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-    patch.syspath_prepend(str(DEMO))
-    import app
-
-    page = app.build("gimefive")
-    page.queue()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, max_file_size=app.MAX_FILE_SIZE, show_error=True)
-    yield url, uploads
-    page.close()
-    patch.undo()
-    for name in ("app", "image_tab", "photo"):
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="module")

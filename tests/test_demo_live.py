@@ -1,7 +1,6 @@
 """The Space's video and webcam tabs: in Chromium, with a fake camera that shows a moving face, and by the client."""
 
 import csv
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -13,27 +12,7 @@ from PIL import Image
 from gimefive_hf import EMOTIONS
 from gimefive_hf.video_io import VideoReader
 
-DEMO = Path(__file__).parents[1] / "spaces" / "demo"
-CLIP = DEMO / "examples" / "moving_face.mp4"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """(URL, folder of Gradio's uploads) of the running demo."""
-    uploads = tmp_path_factory.mktemp("uploads")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-    patch.syspath_prepend(str(DEMO))
-    import app
-
-    page = app.build("gimefive")
-    page.queue()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, max_file_size=app.MAX_FILE_SIZE, show_error=True)
-    yield url, uploads
-    page.close()
-    patch.undo()
-    for name in ("app", "image_tab", "video_tab", "webcam_tab", "photo"):
-        sys.modules.pop(name, None)
+CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "moving_face.mp4"
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -10,7 +10,6 @@ from photo import Photo, decode_data_url, image_html
 
 from gimefive_hf import ExpressionRecognizer, load_image
 from gimefive_hf.drawing import EMOTION_COLORS, OTHER_COLOR
-from gimefive_hf.faces import check_rgb
 from gimefive_hf.overlay import draw_people
 from gimefive_hf.tracking import FaceTracker
 from gimefive_hf.video import FrameResult, Person, PersonBook, watch
@@ -90,7 +89,6 @@ def build(fer: ExpressionRecognizer) -> None:
 
 def process(fer: ExpressionRecognizer, session: Session, image, heat: bool, landmarks: bool) -> FrameResult:
     """Analyse the newest frame and remember the first person's scores."""
-    check_rgb(image)
     now = time.monotonic()
     frame = VideoFrame(session.frames, now - session.started, image)
     session.frames += 1

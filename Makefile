@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo test test-all lint explorer check-results evaluate render clean
+.PHONY: help demo test test-all lint explorer check-results evaluate render flagship clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -37,6 +37,15 @@ evaluate: $(VENV)/.installed-test            ## score gimefive on the corpora in
 
 render: $(VENV)/.installed-test            ## fill README and cards from the results
 	$(BIN)/python -m training.render
+
+# Each step goes on where a killed one stopped, so the whole may be called again.
+RUN := runs/flagship
+flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: two runs, calibration, bundle
+	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz)
+	$(BIN)/python -m training.train --recipe flagship --data $(DATA) --identity runs/package/model --out $(RUN)-first
+	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)
+	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average
+	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'

@@ -5,14 +5,14 @@ The mesh has 468 points; those of them that lie where annotators put the 68 are 
 with dlib's 68 points within 3 % of the distance between the eyes for the eyes and nose and 9 % for the jaw.
 """
 
-import threading
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .faces import MODELS_DIR, Box, Detection, check_rgb, roll, warp_square
+from .face_networks import FaceNetwork
+from .faces import Box, Detection, check_rgb, roll, warp_square
 from .images import ImageSource, load_image
 
 MESH_SIDE = 192
@@ -51,8 +51,7 @@ class LandmarkDetector:
     """The mesh network."""
 
     def __init__(self) -> None:
-        self._net = cv2.dnn.readNetFromTFLite(str(MODELS_DIR / "face_landmark.tflite"))
-        self._lock = threading.Lock()  # a cv2 network holds the state of one forward pass
+        self._network = FaceNetwork("face_landmark.tflite", ("conv2d_21", "conv2d_31"))
 
     def __call__(self, image: NDArray[np.uint8], face: Detection | Box) -> tuple[NDArray[np.float32], float]:
         """
@@ -62,10 +61,7 @@ class LandmarkDetector:
         """
         check_rgb(image)
         matrix = mesh_transform(face)
-        blob = cv2.dnn.blobFromImage(warp_square(image, matrix, MESH_SIDE), 1 / 255)
-        with self._lock:
-            self._net.setInput(blob)
-            mesh, presence = self._net.forward(("conv2d_21", "conv2d_31"))
+        mesh, presence = self._network(warp_square(image, matrix, MESH_SIDE).astype(np.float32) / 255)
         points = mesh.reshape(468, 3)[mesh_to_68(), :2].mean(axis=1)
         inverse = cv2.invertAffineTransform(matrix)
         sure = 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80)))

@@ -7,6 +7,7 @@ product gives all metrics of all bootstrap resamples at once.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,12 +93,19 @@ def metrics_of_sums(sums: np.ndarray, classes: int) -> dict[str, np.ndarray]:
         }
 
 
-def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """How often each image is drawn: (resamples, n) float64. Whole groups (indices (n,)) are drawn with replacement."""
+@lru_cache(maxsize=64)  # of at most 4 MB each; models that are tested on the same images share them
+def group_draws(count: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each of `count` groups is drawn with replacement: uint8 (resamples, count)."""
     generator = np.random.default_rng(seed)
-    count = int(groups.max()) + 1
     drawn = generator.integers(0, count, (resamples, count)) + count * np.arange(resamples)[:, None]
     times = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
+    return times.astype(np.uint8)  # nobody is drawn 256 times: the chance is below 1e-500
+
+
+def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """How often each image is drawn: (resamples, n) float64. Whole groups (indices (n,)) are drawn with replacement."""
+    count = int(groups.max()) + 1
+    times = group_draws(count, resamples, seed)
     alone = count == len(groups)  # every image its own group: its weights need no copying
     return (times if alone else times[:, groups]).astype(np.float64)
 

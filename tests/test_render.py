@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
 from gimefive_hf.results import read_store
-from training.render import dataset_card, fill_markers, model_card, read_corpora, render
+from training.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
 from training.tables import TABLES, headline, percent
 
 from .results_cases import make_store
@@ -95,3 +95,21 @@ def test_render_names_stale_files(store, tmp_path):
     files = render(store, tmp_path)
     assert headline(store) in files[tmp_path / "README.md"]
     assert tmp_path / "cards" / "models" / "gimefive.md" in files
+
+
+def test_readmes_and_cards_are_those_of_the_store():
+    """The repository's own files; `python -m training.render` mends them."""
+    stale = stale_files(render(read_store()))
+    assert [path.relative_to(ROOT).as_posix() for path in stale] == []
+
+
+def test_a_changed_card_is_stale(store, tmp_path):
+    files = render(store, tmp_path)
+    assert stale_files(files) == list(files)  # nothing written yet
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert stale_files(files) == []
+    card = tmp_path / "cards" / "models" / "gimefive.md"
+    card.write_text(card.read_text().replace("%", "percent", 1))
+    assert stale_files(files) == [card]

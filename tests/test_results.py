@@ -6,7 +6,8 @@ import pytest
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.result_rows import class_scores, compare_results, compute_results
-from gimefive_hf.results import SCHEMA_VERSION, read_predictions, read_store, write_predictions
+from gimefive_hf.results import DEFAULT_STORE, SCHEMA_VERSION, read_predictions, read_store, write_predictions
+from training.check_results import check_results
 
 from .results_cases import make_facts, make_predictions, make_store
 
@@ -165,3 +166,8 @@ def test_a_stale_table_is_found(tmp_path):
     assert "value is" in compare_results(spoiled, computed)[0]
     assert "missing from results.csv" in compare_results(store.results.iloc[1:], computed)[0]
     assert "do not give it" in compare_results(store.results, computed.iloc[1:])[0]
+
+
+def test_every_stored_figure_follows_from_the_predictions():
+    """The repository's own store: a stale results.csv fails here, `make check-results` says the same."""
+    assert check_results(DEFAULT_STORE) == []

@@ -2,6 +2,7 @@
 The cross-dataset table: one cheap recipe for all, trained on each corpus and tested on every other one.
 
     python -m training.cross_dataset --data DIR --identity package/model
+    python -m training.cross_dataset --data DIR --identity package/model --runs cross-all     # only this row
 
 The recipe is not the flagship's: features of the frozen face-identity network (`training/face_identity.py`), pooled to
 3×3 and 2×2 from its last three stages, and a linear classifier on top, with the same settings for every corpus. It
@@ -88,6 +89,8 @@ class FrozenFeatures:
     def __call__(self, corpus: str, split: str, side: int | None) -> tuple[Images, Tensor]:
         """The images of one split and their features."""
         images = read_images(self.data, corpus, split, 6)
+        if side is not None and max(max(crop.shape[1:]) for crop in images.pixels) <= side:
+            side = None  # nothing to reduce: the features are those of the crops as they are
         path = self.cache / f"{corpus}-{split}-{side}.npy"
         if path.is_file():
             return images, torch.from_numpy(np.load(path, allow_pickle=False))
@@ -160,13 +163,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
     parser.add_argument("--identity", type=Path, required=True, help="folder of the face-identity weights")
     parser.add_argument("--cache", type=Path, help="folder that keeps the features for another time, about 0.5 GB")
+    parser.add_argument(
+        "--runs", nargs="+", choices=[run.name for run in RUNS], default=[run.name for run in RUNS], help="default: all"
+    )
     parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         cache = args.cache or Path(temporary)
         cache.mkdir(parents=True, exist_ok=True)
         features = FrozenFeatures(args.data, args.identity, cache)
-        for run in RUNS:
+        for run in (run for run in RUNS if run.name in args.runs):
             train_and_test(run, features, args.store, list(CORPORA))
 
 

@@ -193,6 +193,11 @@ def render(store: Store, root: Path = ROOT) -> dict[Path, str]:
     return files
 
 
+def stale_files(files: dict[Path, str]) -> list[Path]:
+    """Those that are missing or say something else than they should."""
+    return [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
@@ -206,13 +211,12 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
-    for path in stale:
+    for path in stale_files(files):
         print(f"{'stale' if args.check else 'wrote'}: {path.relative_to(ROOT)}")
         if not args.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files[path])
-    return 1 if args.check and stale else 0
+    return 1 if args.check and stale_files(files) else 0
 
 
 if __name__ == "__main__":

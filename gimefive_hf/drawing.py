@@ -1,6 +1,7 @@
 """Pictures of results on photos: numbered boxes, heat-map overlay, landmarks. RGB uint8 in, RGB uint8 out."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -74,8 +75,14 @@ def color_map(heat: NDArray[np.float32], name: str = "inferno") -> NDArray[np.ui
     """Heat map float (H, W) in [0, 1] → RGB (H, W, 3). Raises ValueError for an unknown colour map."""
     if name not in COLOR_MAPS:
         raise ValueError(f"color map must be one of {', '.join(COLOR_MAPS)}; got {name!r}")
-    levels = np.clip(heat * 255, 0, 255).round().astype(np.uint8)
-    return cv2.applyColorMap(levels, COLOR_MAPS[name])[..., ::-1]
+    levels = cv2.convertScaleAbs(np.clip(heat, 0, 1), alpha=255)
+    return cv2.LUT(cv2.merge((levels, levels, levels)), color_table(name))
+
+
+@lru_cache(maxsize=len(COLOR_MAPS))
+def color_table(name: str) -> NDArray[np.uint8]:
+    """The colours of the levels 0–255, RGB (256, 1, 3)."""
+    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], COLOR_MAPS[name])[..., ::-1].copy()
 
 
 def overlay_heat(
@@ -114,8 +121,10 @@ def overlay_heat(
         inverse[:, 2] -= (left, top)
         placed = cv2.warpAffine(full, inverse, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
     # Square root: a linear alpha would show only the peak.
-    alpha = strength * np.sqrt(np.clip(placed, 0, 1))[..., None]
+    alpha = cv2.convertScaleAbs(np.sqrt(np.clip(placed, 0, 1)), alpha=255 * strength)
+    alpha = cv2.merge((alpha, alpha, alpha))
+    hot = cv2.multiply(color_map(placed, name), alpha, scale=1 / 255)
     result = image.copy()
-    blended = part * (1 - alpha) + color_map(placed, name) * alpha
-    result[top : top + part.shape[0], left : left + part.shape[1]] = blended.round().astype(np.uint8)
+    blended = cv2.add(cv2.multiply(part, 255 - alpha, scale=1 / 255), hot)
+    result[top : top + part.shape[0], left : left + part.shape[1]] = blended
     return result

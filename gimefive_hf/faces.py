@@ -3,7 +3,7 @@ Faces in photos: BlazeFace (Bazarevsky et al. 2019, arXiv 1907.05047) on the who
 and the aligned square crop that the networks see.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,10 +90,14 @@ class FaceDetector:
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
         check_rgb(image)
-        found: list[Detection] = []
-        for window in windows(image.shape[0], image.shape[1], self.tile_scales):
-            found += self._detect_in_window(image, *window)
-        return self._confirmed(image, suppress(found))
+        return self.search(image, windows(*image.shape[:2], self.tile_scales))
+
+    def search(
+        self, image: NDArray[np.uint8], pieces: Iterable[tuple[int, int, int]], known: Sequence[Detection] = ()
+    ) -> list[Detection]:
+        """Look only in some squares (x, y, side), as `windows` gives them, for other faces than the `known` ones."""
+        found = [detection for piece in pieces for detection in self._detect_in_window(image, *piece)]
+        return self._confirmed(image, suppress(found, known))
 
     def detect_near(self, image: NDArray[np.uint8], box: Box, scale: float = 2.0) -> list[Detection]:
         """Look only in a square of `scale` times the box around it, as a tracker does between full searches."""
@@ -167,14 +171,16 @@ def windows(height: int, width: int, scales: tuple[float, ...]) -> Iterator[tupl
                 yield int(x), int(y), side
 
 
-def suppress(detections: list[Detection], max_iou: float = 0.3, max_inside: float = 0.6) -> list[Detection]:
+def suppress(
+    detections: Iterable[Detection], known: Sequence[Detection] = (), max_iou: float = 0.3, max_inside: float = 0.6
+) -> list[Detection]:
     """
-    Keep the best of each group of overlapping boxes, best first. A box that lies mostly inside a better one is a part
-    of the same face, seen in a tile that cuts it.
+    Keep the best of each group of overlapping boxes, best first, and none that overlaps a `known` one. A box that lies
+    mostly inside a better one is a part of the same face, seen in a tile that cuts it.
     """
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda d: -d.score):
-        overlaps = [overlap(detection.box, other.box) for other in kept]
+        overlaps = [overlap(detection.box, other.box) for other in (*known, *kept)]
         if all(iou < max_iou and inside < max_inside for iou, inside in overlaps):
             kept.append(detection)
     return kept

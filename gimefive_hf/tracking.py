@@ -1,5 +1,5 @@
 """
-Faces followed through a video: searched for in the whole frame now and then, in between only near where they were, and
+Faces followed through a video: looked for near where they were, while the whole frame is searched piece by piece, and
 given to persons by the Hungarian method on the generalised IoU (Rezatofighi et al. 2019) of the boxes.
 """
 
@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from .faces import Box, Detection, FaceDetector, overlap, suppress
+from .faces import Box, Detection, FaceDetector, overlap, suppress, windows
+
+# Seconds; times are sums of rounded frame durations.
+TOLERANCE = 5e-4
 
 
 @dataclass
@@ -25,8 +28,9 @@ class FaceTracker:
     """
     Args:
         detector: finds the faces.
-        search_every: seconds between searches of the whole frame; a new face is found at the latest then.
-        search_empty_every: the same while nobody is followed.
+        search_every: seconds in which the whole frame is searched once, some pieces with every frame, so that no frame
+            takes long; a new face is found at the latest then.
+        search_empty_every: seconds between searches of the whole frame at once, while nobody is in sight.
         keep: seconds after which a person who is out of sight is forgotten; who comes back later gets a new number.
         max_near: with more persons than this a search of the whole frame is cheaper than one near each.
         min_giou: generalised IoU of a person's last box and a new one under which they are not the same; 0 is about
@@ -47,7 +51,9 @@ class FaceTracker:
         self.max_near, self.min_giou = max_near, min_giou
         self.tracks: list[Track] = []
         self._next_person = 1
-        self._last_search = -np.inf
+        self._last_search = -np.inf  # when the whole frame was searched, or a search by pieces began
+        self._pieces_done = 0
+        self._last_time = -np.inf
 
     def update(self, image: NDArray[np.uint8], time: float) -> list[tuple[int, Detection]]:
         """
@@ -57,26 +63,32 @@ class FaceTracker:
             image: uint8 RGB (height, width, 3).
             time: of the frame in seconds; must not fall.
         """
+        in_sight = any(track.seen == self._last_time for track in self.tracks)
         self.tracks = [track for track in self.tracks if time - track.seen <= self.keep]
-        pause = self.search_every if self.tracks else self.search_empty_every
-        # half a millisecond of tolerance: times are sums of rounded frame durations
-        if time - self._last_search >= pause - 5e-4 or len(self.tracks) > self.max_near:
-            self._last_search = time
+        self._last_time = time
+        if len(self.tracks) > self.max_near:
             found = self.detector(image)
-            found = suppress(found + self._near_lost(image, found))
         else:
-            found = suppress(
-                [d for track in self.tracks for d in self.detector.detect_near(image, track.detection.box)]
-            )
+            found = [d for track in self.tracks for d in self.detector.detect_near(image, track.detection.box)]
+            found = suppress(found)
+            found += self._search(image, time, found, in_sight)
         self._assign(found, time)
         return [(track.person, track.detection) for track in self.tracks if track.seen == time]
 
-    def _near_lost(self, image: NDArray[np.uint8], found: list[Detection]) -> list[Detection]:
-        """A search near sees small faces that one of the whole frame misses: look there for whom it has not found."""
-        lost = [t for t in self.tracks if all(overlap(t.detection.box, d.box)[0] < 0.3 for d in found)]
-        if len(self.tracks) > self.max_near:
+    def _search(self, image: NDArray[np.uint8], time: float, known: list[Detection], in_sight: bool) -> list[Detection]:
+        """Look for further faces, in the pieces that are due or everywhere."""
+        since = time - self._last_search
+        pieces = list(windows(*image.shape[:2], self.detector.tile_scales))
+        if in_sight:
+            due = int(len(pieces) * min(1.0, (since + TOLERANCE) / self.search_every))
+            pieces = pieces[self._pieces_done : due]
+            self._pieces_done = max(due, self._pieces_done)
+        elif since + TOLERANCE < self.search_empty_every:
             return []
-        return [d for track in lost for d in self.detector.detect_near(image, track.detection.box)]
+        if not in_sight or since + TOLERANCE >= self.search_every:
+            self._last_search, self._pieces_done = time, 0
+        # who was found near has a steady box, which that of a piece would make jump
+        return self.detector.search(image, pieces, known)
 
     def _assign(self, found: list[Detection], time: float) -> None:
         pairs = match([track.detection.box for track in self.tracks], [d.box for d in found], self.min_giou)

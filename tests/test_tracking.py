@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gimefive_hf import Detection, FaceDetector
+from gimefive_hf.faces import windows
 from gimefive_hf.smoothing import ScoreSmoother
 from gimefive_hf.tracking import FaceTracker, generalised_iou, match
 
@@ -44,32 +45,69 @@ def test_two_people_keep_their_numbers_on_real_moving_faces():
 
 
 class Counting:
-    """The real detector, and how often it was asked for what."""
+    """The real detector, and how many pieces of the frame and regions of faces were looked at."""
 
     def __init__(self):
-        self.detector, self.whole, self.near = FaceDetector(), 0, 0
+        self.detector, self.pieces, self.near = FaceDetector(), [], 0
+        self.tile_scales = self.detector.tile_scales
 
-    def __call__(self, image):
-        self.whole += 1
-        return self.detector(image)
+    def search(self, image, pieces, known=()):
+        self.pieces.append(len(pieces))
+        return self.detector.search(image, pieces, known)
 
     def detect_near(self, image, box):
         self.near += 1
         return self.detector.detect_near(image, box)
 
 
-def test_whole_frames_are_searched_at_intervals_of_time():
+def test_the_whole_frame_is_searched_at_once_and_then_by_pieces():
     detector = Counting()
     tracker = FaceTracker(detector, search_every=0.4)
-    for index, frame in enumerate(moving_face(21)):
+    frames = moving_face(21)
+    count = len(list(windows(*frames[0].shape[:2], detector.tile_scales)))
+    for index, frame in enumerate(frames):
         assert len(tracker.update(frame, index / 25)) == 1
-    assert detector.whole == 3  # at 0, 0.4 and 0.8 s
-    assert detector.near == 18
+    assert detector.pieces[0] == count
+    assert sum(detector.pieces[1:11]) == count, "once within 0.4 s"
+    assert sum(detector.pieces[11:]) == count, "and once again"
+    assert max(detector.pieces[1:]) <= count / 10 + 1
+    assert detector.near == 20
+    slow = Counting()
+    tracker = FaceTracker(slow, search_every=0.4)
+    for index, frame in enumerate(frames[:4]):
+        assert len(tracker.update(frame, index)) == 1  # a frame a second: all of each
+    assert slow.pieces == [count] * 4
     empty = Counting()
     tracker = FaceTracker(empty, search_empty_every=0.2)
     for index in range(11):
-        assert tracker.update(np.zeros((120, 160, 3), np.uint8), index / 10) == []
-    assert empty.whole == 6
+        assert tracker.update(np.zeros((240, 320, 3), np.uint8), index / 10) == []
+    assert empty.pieces == [count] * 6
+
+
+def test_a_second_face_is_found_within_the_interval_and_the_first_ones_box_is_left_alone():
+    one, two = moving_face(1, people=2)[0], moving_face(1, people=2)[0]
+    one[:, 160:] = 90
+
+    def follow(search_every: float) -> tuple[list, list[int]]:
+        tracker = FaceTracker(FaceDetector(), search_every=search_every)
+        found = [tracker.update(one if index < 5 else two, index / 25) for index in range(19)]
+        return [people[0][1].box for people in found], [len(people) for people in found]
+
+    boxes, seen = follow(0.5)
+    assert seen[:5] == [1] * 5
+    assert seen[18] == 2
+    assert (boxes, [1] * 19) == follow(60), "pieces of the search do not move a box that is followed"
+
+
+def test_who_jumps_is_found_again_soon():
+    frame = moving_face(1)[0]
+    scene = np.full((480, 960, 3), 90, np.uint8)
+    left, right = scene.copy(), scene.copy()
+    left[:240, :320], right[240:, 640:] = frame, frame
+    tracker = FaceTracker(FaceDetector(), search_every=60)
+    assert len(tracker.update(left, 0)) == 1
+    found = [len(tracker.update(right, 0.04 * index)) for index in range(1, 8)]
+    assert found[-1] == 1, "within 0.2 s, though the next search by pieces would end after a minute"
 
 
 def test_who_leaves_is_forgotten_after_a_while():

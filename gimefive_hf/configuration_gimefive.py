@@ -69,6 +69,8 @@ class GiMeFiveConfig(PreTrainedConfig):
         temperature: logits are divided by it (Guo et al. 2017), so that softmax gives calibrated scores; fitted on
             held-out training images after training, 1.0 before.
         flip_average: in eval mode, average the logits of the image and of its mirror image.
+        zoom_average: in eval mode, average the logits of the image and of the image zoomed by each of these factors,
+            and, with `flip_average`, of the mirror images of all. Each costs a pass.
         confidence_threshold: confidence under which a face is reported as showing no clear emotion; None never
             abstains. The forward pass ignores it.
 
@@ -97,6 +99,7 @@ class GiMeFiveConfig(PreTrainedConfig):
     classifier_batch_norm: bool = False
     temperature: float = 1.0
     flip_average: bool = False
+    zoom_average: list[float] | tuple[float, ...] = ()
     confidence_threshold: float | None = None
 
     def __post_init__(self, **kwargs):
@@ -111,7 +114,7 @@ class GiMeFiveConfig(PreTrainedConfig):
             kwargs.pop("num_labels", None)
         if self.id2label is not None and self.label2id is None:
             self.label2id = {name: int(index) for index, name in self.id2label.items()}
-        for name in ("widths", "depths", "strides", "se_stages", "classifier_widths"):
+        for name in ("widths", "depths", "strides", "se_stages", "classifier_widths", "zoom_average"):
             if getattr(self, name) is not None:
                 setattr(self, name, list(getattr(self, name)))
         super().__post_init__(**kwargs)
@@ -154,6 +157,8 @@ class GiMeFiveConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be positive; got {self.temperature}")
+        if any(not 0.5 <= factor <= 2 for factor in self.zoom_average):
+            raise ValueError(f"zoom_average must hold factors in [0.5, 2]; got {self.zoom_average}")
         if self.confidence_threshold is not None and not 0 <= self.confidence_threshold <= 1:
             raise ValueError(f"confidence_threshold must be in [0, 1] or None; got {self.confidence_threshold}")
 

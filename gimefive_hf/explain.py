@@ -44,8 +44,9 @@ def explain(
     How much each place of each image speaks for a class.
 
     The model and its gradients are left as they are. What is explained is the score of the image as it stands: with
-    `config.flip_average` the model also looks at the mirror image, whose map would have to be mirrored back and mixed
-    in, so that no place of the map could be traced to one pass any more; the mirror pass is left out.
+    `config.flip_average` or `config.zoom_average` the model also looks at mirrored and zoomed images, whose maps would
+    have to be brought back and mixed in, so that no place of the map could be traced to one pass any more; these passes
+    are left out.
 
     Args:
         pixel_values: float (n, c, H, W), as the image processor gives them.

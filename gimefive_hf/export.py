@@ -36,8 +36,7 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         logits, features = self.model.classify(pixel_values)
-        if self.model.config.flip_average:
-            logits = (logits + self.model.classify(pixel_values.flip(-1))[0]) / 2
+        logits = self.model.average_views(logits, pixel_values)
         if not self.has_maps:
             return logits
         maps = as_maps(self.model, features.last_hidden_state)

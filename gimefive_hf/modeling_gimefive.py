@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -283,6 +284,20 @@ class GiMeFiveForImageClassification(GiMeFivePreTrainedModel):
         features = self.gimefive(pixel_values, output_hidden_states=output_hidden_states, return_dict=True)
         return self.classifier(features.pooler_output) / self.config.temperature, features
 
+    def average_views(self, logits: Tensor, pixel_values: Tensor) -> Tensor:
+        """
+        Test-time augmentation: the mean of `logits`, those of `pixel_values` as they are, and of the logits of the
+        zoomed and mirrored images that the config names; (batch, labels).
+        """
+        views = [zoom(pixel_values, factor) for factor in self.config.zoom_average]
+        if self.config.flip_average:
+            views += [view.flip(-1) for view in (pixel_values, *views)]
+        if not views:
+            return logits
+        # One batch of all: a pass over a single face costs nearly three times as much per image as one over many.
+        others = self.classify(torch.cat(views))[0].unflatten(0, (len(views), -1))
+        return (logits + others.sum(0)) / (1 + len(views))
+
     def forward(
         self,
         pixel_values: Tensor,
@@ -302,11 +317,18 @@ class GiMeFiveForImageClassification(GiMeFivePreTrainedModel):
         """
         return_dict = self.config.return_dict if return_dict is None else return_dict
         logits, features = self.classify(pixel_values, output_hidden_states)
-        if self.config.flip_average and not self.training:
-            logits = (logits + self.classify(pixel_values.flip(-1))[0]) / 2
+        if not self.training:
+            logits = self.average_views(logits, pixel_values)
         loss = None if labels is None else self.loss_function(labels, logits, self.config)
         output = ImageClassifierOutputWithNoAttention(loss=loss, logits=logits, hidden_states=features.hidden_states)
         return output if return_dict else output.to_tuple()
+
+
+def zoom(images: Tensor, factor: float) -> Tensor:
+    """Images (n, c, h, w) enlarged about their centre by `factor`; below 1 the edge's pixels fill the margin."""
+    matrix = torch.eye(2, 3, dtype=images.dtype, device=images.device) / factor
+    grid = F.affine_grid(matrix.expand(images.shape[0], 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def build_classifier(config: GiMeFiveConfig, in_features: int) -> nn.Sequential:

@@ -26,9 +26,10 @@ from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
 
 @pytest.fixture(scope="module")
 def fer():
-    """With mirrored averaging, a temperature and a margin of its own, all of which must survive."""
+    """With mirrored and zoomed averaging, a temperature and a margin of its own, all of which must survive."""
     fer = tiny_recognizer()
     fer.model.config.flip_average = True
+    fer.model.config.zoom_average = [1.1]
     fer.model.config.temperature = 1.7
     fer.margin = 1.3
     return fer

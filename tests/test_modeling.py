@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
 
+import gimefive_hf
 from gimefive_hf import EMOTIONS, GiMeFiveConfig, GiMeFiveForImageClassification, GiMeFiveModel
 
 SIX_BLOCKS = [64, 128, 256, 512, 1024, 2048]
@@ -221,6 +222,23 @@ def test_temperature_and_flip_average():
         torch.testing.assert_close(model(x).logits, (plain + mirrored) / 2)
 
 
+def test_zoom_average_is_the_mean_over_zoomed_and_mirrored_images():
+    torch.manual_seed(0)
+    model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, flip_average=True)).eval()
+    x = torch.randn(2, 3, 16, 16)
+    larger = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")[:, :, 8:24, 8:24]
+    with torch.no_grad():
+        expected = (model(x).logits + model(larger).logits) / 2  # each the mean of itself and its mirror image
+        model.config.zoom_average = [2.0]
+        torch.testing.assert_close(model(x).logits, expected, atol=1e-5, rtol=0)
+        model.config.zoom_average = [1.0]
+        found = model(x).logits
+        model.config.zoom_average = []
+        torch.testing.assert_close(found, model(x).logits, atol=1e-5, rtol=0)
+    with pytest.raises(Exception, match=r"zoom_average must hold factors in \[0.5, 2\]; got \[3.0\]"):
+        GiMeFiveConfig(**SMALL, zoom_average=[3.0])
+
+
 def test_wrong_input_shape_is_named(tiny_model):
     with pytest.raises(
         ValueError, match=r"expected pixel_values of shape \(batch, 3, height, width\); got \(3, 16, 16\)"
@@ -233,6 +251,34 @@ def test_auto_classes_and_bundled_name(tiny_checkpoint):
     assert type(AutoModelForImageClassification.from_pretrained(tiny_checkpoint)) is GiMeFiveForImageClassification
     assert type(AutoModel.from_pretrained(tiny_checkpoint)) is GiMeFiveModel
     assert AutoImageProcessor.from_pretrained(tiny_checkpoint).size["height"] == 16
+
+
+LAZY = """
+import sys
+import gimefive_hf
+assert "torch" not in sys.modules
+from transformers import AutoConfig, AutoImageProcessor, AutoModel
+config = AutoConfig.from_pretrained(sys.argv[1])
+model = AutoModel.from_config(config)
+processor = AutoImageProcessor.from_pretrained(sys.argv[1])
+assert type(config) is gimefive_hf.GiMeFiveConfig and type(model) is gimefive_hf.GiMeFiveModel
+assert type(processor) is gimefive_hf.GiMeFiveImageProcessor
+assert not any("Watch" in type(finder).__name__ for finder in sys.meta_path)
+print("known")
+"""
+
+
+def test_importing_the_package_first_is_enough_for_the_auto_classes(tiny_checkpoint):
+    call = [sys.executable, "-c", LAZY, str(tiny_checkpoint)]
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("known\n", "")
+
+
+def test_names_of_the_package():
+    assert set(gimefive_hf.__all__) <= set(dir(gimefive_hf))
+    assert all(hasattr(gimefive_hf, name) for name in gimefive_hf.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'from_pretraind'"):
+        _ = gimefive_hf.from_pretraind
 
 
 FRESH = """

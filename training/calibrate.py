@@ -96,6 +96,8 @@ def calibrate(args: argparse.Namespace) -> dict:
     model = GiMeFiveForImageClassification.from_pretrained(args.checkpoint).to(memory_format=torch.channels_last)
     if args.flip_average is not None:
         model.config.flip_average = args.flip_average
+    if args.zoom_average is not None:
+        model.config.zoom_average = args.zoom_average
     processor = GiMeFiveImageProcessor.from_pretrained(args.checkpoint)
     side = None if processor.do_resize else processor.size["height"]
 
@@ -119,6 +121,7 @@ def calibrate(args: argparse.Namespace) -> dict:
         "confidence_threshold": chosen["threshold"],
         "asked": {"max_risk": args.max_risk, "min_neutral": args.min_neutral, "min_coverage": args.min_coverage},
         "flip_average": model.config.flip_average,
+        "zoom_average": model.config.zoom_average,
         "held_out": held_out,
         "held_out_abstention": chosen,
         "held_out_risk_coverage": [abstention(groups, neutral, step / 20) for step in range(4, 20)],
@@ -137,6 +140,7 @@ def calibrate(args: argparse.Namespace) -> dict:
         temperature=temperature,
         confidence_threshold=chosen["threshold"],
         flip_average=model.config.flip_average,
+        zoom_average=model.config.zoom_average,
     )
     (args.checkpoint / "calibration.json").write_text(json.dumps(report, indent=1) + "\n")
     draw_reliability(held_out, args.checkpoint / "reliability.png")
@@ -181,6 +185,13 @@ def main() -> None:
         "--flip-average",
         action=argparse.BooleanOptionalAction,
         help="first make the checkpoint average the logits of every image and its mirror image, or not",
+    )
+    parser.add_argument(
+        "--zoom-average",
+        type=float,
+        nargs="*",
+        metavar="FACTOR",
+        help="first make the checkpoint average the logits of every image and of the image zoomed by these factors",
     )
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--test", action="store_true", help="afterwards, measure on the test splits too")

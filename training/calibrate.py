@@ -82,7 +82,7 @@ def draw_reliability(report: dict[str, dict], path: Path) -> None:
     pyplot.close(figure)
 
 
-def write_config(checkpoint: Path, **values: float | bool | None) -> None:
+def write_config(checkpoint: Path, **values: float | bool | list[float] | None) -> None:
     """Set values in the checkpoint's `config.json`, atomically, and leave everything else in it as it is."""
     path = checkpoint / "config.json"
     config = json.loads(path.read_text()) | values

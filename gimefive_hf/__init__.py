@@ -1,26 +1,43 @@
-"""GiMeFive: which of six expressions a face shows, how sure that is, and why."""
+"""
+GiMeFive: which of six expressions a face shows, how sure that is, and why.
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+Names are imported when they are first used (PEP 562), because torch and transformers cost seconds that reading
+results or printing a help text need not pay.
+"""
 
-from .configuration_gimefive import EMOTIONS, GiMeFiveConfig
-from .faces import Detection, FaceCrop, FaceDetector, crop_face, detect_faces
-from .image_processing_gimefive import GiMeFiveImageProcessor
-from .images import load_image
-from .landmarks import landmarks_68
-from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel
-from .recognizer import ExpressionRecognizer, Face, from_pretrained
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .emotions import EMOTIONS
+from .registration import register_when_needed
 from .version import __version__
 
-AutoConfig.register("gimefive", GiMeFiveConfig)
-AutoModel.register(GiMeFiveConfig, GiMeFiveModel)
-AutoModelForImageClassification.register(GiMeFiveConfig, GiMeFiveForImageClassification)
-AutoImageProcessor.register(GiMeFiveConfig, GiMeFiveImageProcessor)
+if TYPE_CHECKING:
+    from .configuration_gimefive import GiMeFiveConfig
+    from .faces import Detection, FaceCrop, FaceDetector, crop_face, detect_faces
+    from .image_processing_gimefive import GiMeFiveImageProcessor
+    from .images import load_image
+    from .landmarks import landmarks_68
+    from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel
+    from .recognizer import ExpressionRecognizer, Face, from_pretrained
 
-# `save_pretrained` then copies the code beside the weights, so that a checkpoint loads without this package.
-GiMeFiveConfig.register_for_auto_class()
-GiMeFiveModel.register_for_auto_class("AutoModel")
-GiMeFiveForImageClassification.register_for_auto_class("AutoModelForImageClassification")
-GiMeFiveImageProcessor.register_for_auto_class("AutoImageProcessor")
+# Name → module of this package that has it.
+_HOMES = {
+    "Detection": "faces",
+    "ExpressionRecognizer": "recognizer",
+    "Face": "recognizer",
+    "FaceCrop": "faces",
+    "FaceDetector": "faces",
+    "GiMeFiveConfig": "configuration_gimefive",
+    "GiMeFiveForImageClassification": "modeling_gimefive",
+    "GiMeFiveImageProcessor": "image_processing_gimefive",
+    "GiMeFiveModel": "modeling_gimefive",
+    "crop_face": "faces",
+    "detect_faces": "faces",
+    "from_pretrained": "recognizer",
+    "landmarks_68": "landmarks",
+    "load_image": "images",
+}
 
 __all__ = [
     "EMOTIONS",
@@ -40,3 +57,18 @@ __all__ = [
     "landmarks_68",
     "load_image",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_when_needed()

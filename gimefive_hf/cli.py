@@ -5,18 +5,16 @@ import os
 import sys
 from importlib import import_module
 
-from transformers.utils import logging
-
-# Subcommand → module of this package with HELP, add_arguments(parser) and run(args) → exit code.
+# Subcommand → its line of help. Its module, command_NAME, has add_arguments(parser) and run(args) → exit code.
 COMMANDS = {
-    "predict": "command_predict",
-    "demo": "command_demo",
-    "explorer": "command_explorer",
-    "score": "command_score",
-    "video": "command_video",
-    "webcam": "command_webcam",
-    "export": "command_export",
-    "explain": "command_explain",
+    "predict": "score the faces in photos",
+    "demo": "open the demo in the browser",
+    "explorer": "open the results in the browser",
+    "score": "score all images of a folder into a table",
+    "video": "annotate a video and write its timeline",
+    "webcam": "analyse the camera live",
+    "export": "write the network as an ONNX file",
+    "explain": "show what each expression is seen by: heat maps of the faces in photos",
 }
 
 
@@ -27,10 +25,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gimefive", description="Facial expressions: which, how sure, and why.")
     parser.add_argument("--version", action="version", version=f"gimefive {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, module_name in COMMANDS.items():
-        module = import_module(f".{module_name}", __package__)
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+    for name, help_line in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=help_line, description=help_line)
         if name == command:
+            module = import_module(f".command_{name}", __package__)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     return parser
@@ -41,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
     args = build_parser(command).parse_args(argv)
+    from transformers.utils import logging  # not for a mistake in the call, nor for --help
+
     logging.disable_progress_bar()  # loading a small model needs none; commands that take long show their own
     try:
         return args.run(args)

@@ -5,7 +5,6 @@ import runpy
 import sys
 from pathlib import Path
 
-HELP = "open the demo in the browser"
 APP = Path(__file__).parent.parent / "spaces" / "demo" / "app.py"
 
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from .pictures import Explained
     from .recognizer import ExpressionRecognizer, Face
 
-HELP = "show what each expression is seen by: heat maps of the faces in photos"
 
 # The methods of explain.METHODS, which is not imported here because the parser is built for every command.
 METHOD_NAMES = (

@@ -7,7 +7,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-HELP = "open the results in the browser"
 APP = Path(__file__).parent.parent / "spaces" / "explorer" / "app.py"
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-HELP = "write the network as an ONNX file"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, help="file to write: .onnx")

@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from .backends import add_model_arguments, load_recognizer
-from .recognizer import Face
 
-HELP = "score the faces in photos"
+if TYPE_CHECKING:
+    from .recognizer import Face
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def header(emotions: tuple[str, ...]) -> str:
     return left + "".join(f"{name:>10}" for name in emotions)
 
 
-def as_rows(photo: str, faces: list[Face]) -> str:
+def as_rows(photo: str, faces: list["Face"]) -> str:
     """One line per face, numbered from 1 as in the demo; one line that says so where there is none."""
     name = photo if len(photo) <= 24 else f"…{photo[-23:]}"
     if not faces:
@@ -53,7 +54,7 @@ def as_rows(photo: str, faces: list[Face]) -> str:
     return "\n".join(lines)
 
 
-def as_json(photo: str, faces: list[Face]) -> str:
+def as_json(photo: str, faces: list["Face"]) -> str:
     rows = [
         {
             "box": [round(value, 2) for value in face.box],

@@ -3,8 +3,6 @@
 import argparse
 import sys
 
-HELP = "score all images of a folder into a table"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .backends import add_model_arguments

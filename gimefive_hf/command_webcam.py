@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from .video_io import VideoFrame, VideoWriter
 
-HELP = "analyse the camera live"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .backends import add_model_arguments
@@ -24,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="end after so long (default: until q, Esc or Ctrl-C)")
     parser.add_argument("--no-heat-map", action="store_true", help="leave the heat map out")
     parser.add_argument("--landmarks", action="store_true", help="draw the 68 landmarks")
-    add_model_arguments(parser)
+    add_model_arguments(parser, precision="auto")
 
 
 class LatestFrame:

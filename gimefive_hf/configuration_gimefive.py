@@ -5,8 +5,7 @@ from pathlib import Path
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-# The one label order of the project: index i of every score vector is EMOTIONS[i].
-EMOTIONS: tuple[str, ...] = ("happiness", "surprise", "sadness", "anger", "disgust", "fear")
+from .emotions import EMOTIONS
 
 # What transformers itself passes to a config beyond its fields.
 EXTRAS = frozenset(

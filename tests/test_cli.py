@@ -65,6 +65,25 @@ def test_unknown_model_is_a_clear_error(photo, capsys):
     assert "Traceback" not in error
 
 
+def test_help_and_results_need_no_torch():
+    """Seconds that a help text, a shell completion or the explorer's start would pay each time."""
+    script = """
+import contextlib, io, sys
+from gimefive_hf.cli import COMMANDS, main
+import gimefive_hf.result_queries
+for arguments in ([], *([name] for name in COMMANDS)):
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        try:
+            main([*arguments, "--help"])
+        except SystemExit as end:
+            assert end.code == 0
+    assert "usage: gimefive" in text.getvalue()
+print(sorted({"torch", "transformers"} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr
+
+
 def test_as_a_program(photo):
     result = subprocess.run([sys.executable, "-m", "gimefive_hf.cli", "--help"], capture_output=True, text=True)
     assert result.returncode == 0

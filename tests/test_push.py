@@ -58,13 +58,14 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
         "calibration.json",
         "config.json",
         "configuration_gimefive.py",
+        "emotions.py",
         "image_processing_gimefive.py",
         "model.safetensors",
         "modeling_gimefive.py",
         "preprocessor_config.json",
         "results.csv",
     ]
-    assert "in 9 files" in lines[-1]
+    assert "in 10 files" in lines[-1]
 
 
 def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor, tmp_path, online):

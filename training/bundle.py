@@ -18,7 +18,7 @@ import torch
 from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
-CODE = ("configuration_gimefive.py", "image_processing_gimefive.py", "modeling_gimefive.py")
+CODE = ("configuration_gimefive.py", "emotions.py", "image_processing_gimefive.py", "modeling_gimefive.py")
 # What tells where the figures in the config come from.
 RECORDS = ("calibration.json", "reliability.png")
 MAX_BYTES = 25_000_000

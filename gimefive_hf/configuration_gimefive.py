@@ -26,12 +26,18 @@ EXTRAS = frozenset(
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")
 
 
+BUNDLED = ("gimefive", "gimefive-paper")
+
+
 def resolve_checkpoint(name_or_path):
-    """`"gimefive"` → the folder of the bundled checkpoint, unless a folder of that name stands here; else unchanged."""
-    if str(name_or_path) == "gimefive" and not Path("gimefive").is_dir():
-        bundled = Path(__file__).parent / "checkpoints" / "gimefive"
-        if bundled.is_dir():
-            return str(bundled)
+    """
+    The name of a checkpoint in the package (`BUNDLED`) → its folder, unless a folder of that name stands here; else
+    unchanged.
+    """
+    if str(name_or_path) in BUNDLED and not Path(name_or_path).is_dir():
+        folder = Path(__file__).parent / "checkpoints" / str(name_or_path)
+        if folder.is_dir():
+            return str(folder)
     return name_or_path
 
 
@@ -120,7 +126,7 @@ class GiMeFiveConfig(PreTrainedConfig):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
-        """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
+        """As in transformers; the names of `BUNDLED` stand for the checkpoints in the package, if it is there."""
         return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), **kwargs)
 
     def validate_network(self):

@@ -44,7 +44,7 @@ class GiMeFiveImageProcessor(TorchvisionBackend):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
+        """As in transformers; the names of `BUNDLED` stand for the checkpoints in the package, if it is there."""
         return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), *args, **kwargs)
 
 

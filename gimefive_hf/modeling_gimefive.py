@@ -175,7 +175,7 @@ class GiMeFivePreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        """As in transformers; `"gimefive"` names the checkpoint bundled with the package, if the package is there."""
+        """As in transformers; the names of `BUNDLED` stand for the checkpoints in the package, if it is there."""
         return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), *args, **kwargs)
 
     @torch.no_grad()

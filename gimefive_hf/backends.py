@@ -1,6 +1,7 @@
 """Which runtime and precision runs the network: the options that the commands share, and the recogniser they give."""
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # the command line's help needs the options alone, not torch
@@ -8,6 +9,8 @@ if TYPE_CHECKING:  # the command line's help needs the options alone, not torch
 
 BACKENDS = ("torch", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16")
+# Options of `make_recognizer` for one pass per face, whatever views the model's config averages over.
+SINGLE_VIEW: dict[str, Any] = {"flip_average": False, "zoom_average": []}
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, precision: str = "fp32") -> None:
@@ -32,7 +35,11 @@ def load_recognizer(args: argparse.Namespace, **options: Any) -> "ExpressionReco
 
 
 def make_recognizer(
-    model: str = "gimefive", backend: str = "torch", precision: str = "fp32", **options: Any
+    model: str = "gimefive",
+    backend: str = "torch",
+    precision: str = "fp32",
+    threads: int | None = None,
+    **options: Any,
 ) -> "ExpressionRecognizer":
     """
     A recogniser on a runtime.
@@ -42,6 +49,7 @@ def make_recognizer(
             `gimefive export` made, or a folder with a `model.onnx`.
         precision: "bf16" computes in bfloat16, with torch only; an ONNX file has its own precision. "auto" is bf16
             where the processor has instructions for it, which is more than twice as fast there, and else fp32.
+        threads: of onnxruntime; None for as many as torch uses.
 
     Raises:
         ValueError: for an unknown backend or precision, or if the file is not ours.
@@ -58,14 +66,13 @@ def make_recognizer(
             raise ValueError("an ONNX file has its own precision: leave out --precision, and export with --int8")
         from .onnx_backend import OnnxClassifier
 
-        network = OnnxClassifier(model)
+        network = OnnxClassifier(model, threads)
         # it stands in for the torch model wherever scores are asked for
         options = {"margin": network.margin, **options}
         return ExpressionRecognizer(cast(Any, network), network.processor, **options)
     import torch
 
-    if precision == "auto":
-        precision = "bf16" if has_bf16() else "fp32"
+    precision = choose_precision(precision)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     recognizer = ExpressionRecognizer.from_pretrained(model, dtype=dtype, **options)
     if precision == "bf16":
@@ -73,9 +80,16 @@ def make_recognizer(
     return recognizer
 
 
+def choose_precision(precision: str) -> str:
+    """What "auto" stands for on this machine; another precision as it is."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_bf16() else "fp32"
+
+
 def has_bf16() -> bool:
     """Whether the processor multiplies matrices in bfloat16; where it does not, torch emulates it slowly."""
     import torch
 
-    abilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.10 lacks it
+    abilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.10 lacks it
     return any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

@@ -5,22 +5,27 @@ import signal
 import sys
 from pathlib import Path
 
-HELP = "annotate a video and write its timeline"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .backends import add_model_arguments
-    from .explain import METHODS
+    from .command_explain import METHOD_NAMES
 
     parser.add_argument("video", metavar="IN", help="video file: mp4, mov, webm, avi, mkv, gif, …")
     parser.add_argument("-o", "--output", help="annotated video to write: .mp4")
     parser.add_argument("--timeline", help="table to write: .csv or .parquet, one row per frame and person")
     parser.add_argument("--picture", help="interactive picture of the scores over time to write: .html")
-    add_model_arguments(parser)
-    parser.add_argument("--explain", choices=METHODS, metavar="METHOD", help=f"heat map: {', '.join(METHODS)}")
+    add_model_arguments(parser, precision="auto")
+    parser.add_argument(
+        "--explain", choices=METHOD_NAMES, metavar="METHOD", help=f"heat map: {', '.join(METHOD_NAMES)}"
+    )
     parser.add_argument("--landmarks", action="store_true", help="find and draw the 68 landmarks")
     parser.add_argument("--every", type=int, default=1, help="analyse each N-th frame only (default: 1)", metavar="N")
     parser.add_argument("--smooth", type=float, default=0.3, help="time constant in s (default: 0.3)", metavar="S")
+    parser.add_argument(
+        "--average-views",
+        action="store_true",
+        help="average over mirrored faces as for photos: slower, and smoothing does much the same",
+    )
     parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
 
 
@@ -56,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 explain=args.explain,
                 landmarks=args.landmarks,
                 every=args.every,
+                average_views=args.average_views,
                 time_constant=args.smooth,
                 audio=not args.no_audio,
                 stop=lambda: bool(stopped),

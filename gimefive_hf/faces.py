@@ -90,7 +90,7 @@ class FaceDetector:
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
         check_rgb(image)
-        return self.search(image, windows(*image.shape[:2], self.tile_scales))
+        return self.search(image, windows(image.shape[0], image.shape[1], self.tile_scales))
 
     def search(
         self, image: NDArray[np.uint8], pieces: Iterable[tuple[int, int, int]], known: Sequence[Detection] = ()
@@ -110,9 +110,9 @@ class FaceDetector:
     def _confirmed(self, image: NDArray[np.uint8], detections: list[Detection]) -> list[Detection]:
         if not self.verify:
             return detections
-        from .landmarks import face_presence  # it builds on this module
+        from .landmarks import find_landmarks  # it builds on this module
 
-        return [d for d in detections if d.score >= self.SURE or face_presence(image, d) > self.PRESENT]
+        return [d for d in detections if d.score >= self.SURE or find_landmarks(image, d)[1] > self.PRESENT]
 
     def _detect_in_window(self, image: NDArray[np.uint8], x: int, y: int, side: int) -> list[Detection]:
         """Detect in the square (x, y, side), which may reach beyond the image; there it is black."""
@@ -126,7 +126,7 @@ class FaceDetector:
         # offsets from the anchor in network pixels: box centre, box size, six key points
         offsets = values.reshape(-1, 8, 2)[chosen] / DETECTOR_SIDE
         sizes = offsets[:, 1] * side
-        points = (offsets[:, [0, 2, 3, 4, 5, 6, 7]] + anchors()[chosen, None]) * side + np.float32((x, y))
+        points = (offsets[:, [0, 2, 3, 4, 5, 6, 7]] + anchors()[chosen, None]) * side + np.array([x, y], np.float32)
         corners = points[:, 0] - sizes / 2
         return [
             Detection((*corner, *size), score, places)

@@ -61,7 +61,7 @@ class LandmarkDetector:
         """
         check_rgb(image)
         matrix = mesh_transform(face)
-        mesh, presence = self._network(warp_square(image, matrix, MESH_SIDE).astype(np.float32) / 255)
+        mesh, presence = self._network(warp_square(image, matrix, MESH_SIDE).astype(np.float32) / np.float32(255))
         points = mesh.reshape(468, 3)[mesh_to_68(), :2].mean(axis=1)
         inverse = cv2.invertAffineTransform(matrix)
         sure = 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80)))
@@ -85,6 +85,11 @@ def _shared_detector() -> LandmarkDetector:
     return LandmarkDetector()
 
 
+def find_landmarks(image: NDArray[np.uint8], face: Detection | Box) -> tuple[NDArray[np.float32], float]:
+    """The 68 landmarks as `landmarks_68` gives them, and how sure the network is, in [0, 1], that a face is there."""
+    return _shared_detector()(image, face)
+
+
 def landmarks_68(image: ImageSource, face: Detection | Box) -> NDArray[np.float32]:
     """
     The 68 landmarks of one face: float32 (68, 2), x and y in pixels of `image`, in iBUG's order (0–16 jaw, 17–26
@@ -97,8 +102,3 @@ def landmarks_68(image: ImageSource, face: Detection | Box) -> NDArray[np.float3
     Raises ValueError for an image that cannot be read or an empty box.
     """
     return _shared_detector()(load_image(image), face)[0]
-
-
-def face_presence(image: NDArray[np.uint8], face: Detection | Box) -> float:
-    """How sure the mesh network is, in [0, 1], that `face` is one."""
-    return _shared_detector()(image, face)[1]

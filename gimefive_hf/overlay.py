@@ -72,25 +72,26 @@ def draw_box(canvas: NDArray[np.uint8], box: Box, color: Color) -> None:
 
 
 @lru_cache(maxsize=2048)
-def text_mask(text: str, size: int) -> NDArray[np.uint8]:
-    """Opacity uint8 (height, width) of a line of text; cached, because the same few strings come again and again."""
+def text_mask(text: str, size: int) -> NDArray[np.uint16]:
+    """Opacity, 0–256, (height, width), of a line of text; cached, because the same few strings come again and again."""
     font = ImageFont.load_default(size=size)
     # all lines of one size are equally high, whatever letters they have
     width, height = max(1, round(font.getlength(text))), round(1.25 * size)
     picture = Image.new("L", (width, height))
     ImageDraw.Draw(picture).text((0, 0.55 * height), text, fill=255, font=font, anchor="lm")
-    return np.asarray(picture)
+    opacity = np.asarray(picture).astype(np.uint16)
+    return opacity + (opacity > 127)
 
 
-def put_text(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], x: int, y: int, color: Color) -> None:
+def put_text(canvas: NDArray[np.uint8], mask: NDArray[np.uint16], x: int, y: int, color: Color) -> None:
     """Blend a text mask in with its top left corner at (x, y); what lies outside is cut off."""
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + mask.shape[1], canvas.shape[1]), min(y + mask.shape[0], canvas.shape[0])
     if left >= right or top >= bottom:
         return
-    alpha = mask[top - y : bottom - y, left - x : right - x, None].astype(np.uint16)
+    opacity = mask[top - y : bottom - y, left - x : right - x, None]
     part = canvas[top:bottom, left:right]
-    part[:] = (part * (255 - alpha) + np.array(color, np.uint16) * alpha + 127) // 255
+    part[:] = (part * (256 - opacity) + np.array(color, np.uint16) * opacity) >> 8
 
 
 def draw_name(canvas: NDArray[np.uint8], text: str, box: Box, color: Color, size: int) -> None:
@@ -137,7 +138,7 @@ def draw_bars(canvas: NDArray[np.uint8], scores: dict[str, float], place: tuple[
     width, height = panel_size(tuple(scores), size)
     left, top = place
     part = canvas[top : top + height, left : left + width]
-    part[:] = part // 4 + np.array(PLATE, np.uint8) // 2  # dark enough for white letters on any ground
+    part[:] = (part >> 2) + PLATE[0] // 2  # dark enough for white letters on any ground
     line = round(1.25 * size)
     widest = max(text_mask(name, size).shape[1] for name in scores)
     for row, (name, score) in enumerate(scores.items()):

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .faces import Detection, FaceCrop, crop_face
-from .landmarks import landmarks_68
 from .live_scores import score_and_explain
 from .overlay import draw_people
 from .recognizer import ExpressionRecognizer, Face
@@ -94,6 +94,7 @@ def watch(
     explain: str | None = None,
     landmarks: bool = False,
     every: int = 1,
+    average_views: bool = False,
     time_constant: float = 0.3,
     hold: int = 5,
     batch_size: int = 8,
@@ -108,6 +109,8 @@ def watch(
         explain: method of the heat maps, see `explain.METHODS`; None for none.
         landmarks: also find the 68 landmarks of each face.
         every: analyse each so many-th frame; the frames between repeat the last result.
+        average_views: also score the mirrored and zoomed crops that the model's config names for photos. Off, because
+            it multiplies the network's time, and the smoothing averages over several views of a face anyway.
         time_constant: of the smoothing, in seconds; 0 for none.
         hold: analysed frames for which a dominant expression stays at least.
         batch_size: frames that are scored together; 1 for a camera.
@@ -123,7 +126,7 @@ def watch(
     tracked = prefetch(follow(frames, tracker, recognizer.margin, every, landmarks), ahead)
     for batch in batched(tracked, batch_size):
         crops = [crop.image for sighting in batch for _, _, crop, _ in sighting.found or ()]
-        scores, heats = score_and_explain(recognizer, crops, explain)
+        scores, heats = score_and_explain(recognizer, crops, explain, average_views)
         place = 0
         for sighting in batch:
             if sighting.found is not None:
@@ -156,10 +159,22 @@ def follow(
             yield Sighting(frame, None)
             continue
         found = []
-        for number, detection in tracker.update(frame.image, frame.time):
-            points = landmarks_68(frame.image, detection) if landmarks else None
+        for number, detection, points in tracker.update(frame.image, frame.time, landmarks):
             found.append((number, detection, crop_face(frame.image, detection, margin), points))
         yield Sighting(frame, found)
+
+
+def leaving_a_core(items: Iterable[T]) -> Generator[T, None, None]:
+    """
+    The same items, for which torch computes with one thread less: decoding, tracking and encoding run meanwhile, and
+    threads of torch that wait for a core that they keep busy would stop them all.
+    """
+    before = torch.get_num_threads()  # of this thread; torch keeps a number for each
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield from items
+    finally:
+        torch.set_num_threads(before)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -236,6 +251,7 @@ def annotate_video(
     explain: str | None = None,
     landmarks: bool = False,
     every: int = 1,
+    average_views: bool = False,
     time_constant: float = 0.3,
     audio: bool = True,
     max_seconds: float | None = None,
@@ -267,10 +283,11 @@ def annotate_video(
             explain=explain,
             landmarks=landmarks,
             every=every,
+            average_views=average_views,
             time_constant=time_constant,
             batch_size=size,
         )
-        results = prefetch(results, size)
+        results = prefetch(leaving_a_core(results), size)
         try:
             if output is not None:
                 shape = (reader.width, reader.height, reader.time_base, reader.rate)

@@ -20,6 +20,10 @@ FORMATS = (
     "yuv4mpegpipe", "h264", "hevc", "mjpeg", "mxf", "webp_anim", "apng", "swf", "rm", "dv", "ivf", "nut", "wtv",
 )  # fmt: skip
 
+# Half the time of the preset "superfast" at crf 20 for a tenth more bytes and 0.4 dB less PSNR, on an annotated clip.
+# Without the deblocking filter and the sub-pixel search, which "ultrafast" leaves out, it would be a third more bytes.
+ENCODER = {"preset": "ultrafast", "crf": "22", "x264-params": "deblock=0,0:subme=1"}
+
 # Sound that an mp4 may hold and browsers play; other sound is encoded anew as AAC.
 COPIED_AUDIO = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
 
@@ -103,6 +107,7 @@ class VideoReader:
 
     def _decode(self) -> Iterator[VideoFrame]:
         index, last = 0, -1
+        converter = av.video.reformatter.VideoReformatter()
         step = max(1, round(1 / (self.rate or 25) / self.time_base))
         for packet in self._container.demux(self._stream):
             try:
@@ -116,7 +121,7 @@ class VideoReader:
                 # some files lack times or repeat them: every frame gets a later one than the last
                 pts = last + step if frame.pts is None else max(frame.pts, last + 1)
                 last = pts
-                image = upright(frame)
+                image = upright(frame, converter)
                 yield VideoFrame(index, max(0.0, float(pts * self.time_base) - self.start), image)
                 index += 1
 
@@ -150,9 +155,9 @@ def open_video(path: Path) -> "av.container.InputContainer":
     return container
 
 
-def upright(frame: "av.VideoFrame") -> NDArray[np.uint8]:
+def upright(frame: "av.VideoFrame", converter: "av.video.reformatter.VideoReformatter") -> NDArray[np.uint8]:
     """RGB pixels, turned as the file says that a player must turn them."""
-    image = frame.to_ndarray(format="rgb24")
+    image = converter.reformat(frame, format="rgb24").to_ndarray()
     turns = round(frame.rotation / 90) % 4  # counter-clockwise
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -179,7 +184,6 @@ class VideoWriter:
         time_base: Fraction = Fraction(1, 90000),
         rate: float | None = None,
         audio: VideoReader | None = None,
-        preset: str = "superfast",
     ):
         self.path = Path(path)
         self._part = beside(self.path)
@@ -190,9 +194,10 @@ class VideoWriter:
         self._stream = self._container.add_stream("libx264", rate=Fraction(rate or 25).limit_denominator(1001))
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": preset, "crf": "20"}
+        self._stream.options = ENCODER
         self._stream.codec_context.time_base = self.time_base
         self._stream.codec_context.colorspace = av.video.reformatter.Colorspace.ITU709
+        self._converter = av.video.reformatter.VideoReformatter()  # one for all frames: to set it up takes as long
         self._last = -1
         self.frames = 0
         self._audio = AudioCopy(audio, self._container) if audio is not None else None
@@ -204,7 +209,8 @@ class VideoWriter:
         if self.width % 2 or self.height % 2:
             image = np.pad(image, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=av.video.reformatter.Colorspace.ITU709)
+        target = av.video.reformatter.Colorspace.ITU709
+        frame = self._converter.reformat(frame, format="yuv420p", dst_colorspace=target)
         frame.pts = max(round(time / self.time_base), self._last + 1)
         frame.time_base = self.time_base
         self._last = frame.pts

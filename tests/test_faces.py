@@ -6,7 +6,7 @@ import pytest
 
 from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68
 from gimefive_hf.faces import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress, warp_square, windows
-from gimefive_hf.landmarks import LANDMARK_GROUPS, face_presence, mesh_to_68
+from gimefive_hf.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
 
 # Marked by hand on the photo: the centres of the eyes, the middle of the mouth, the face from brows to chin.
 RIGHT_EYE_AT, LEFT_EYE_AT, MOUTH_AT = (203, 101), (246, 102), (224, 146)
@@ -56,8 +56,8 @@ def test_landmarks_lie_on_eyes_mouth_and_chin(astronaut):
     assert np.abs(points[LANDMARK_GROUPS["left eye"]].mean(0) - LEFT_EYE_AT).max() < 4
     assert np.abs(points[LANDMARK_GROUPS["mouth"]].mean(0) - MOUTH_AT).max() < 6
     assert points[8, 1] == points[LANDMARK_GROUPS["jaw"], 1].max()  # the chin is the lowest of the jaw
-    assert face_presence(astronaut, face) > 0.99
-    assert face_presence(astronaut, (350.0, 20.0, 100.0, 100.0)) < 0.3
+    assert find_landmarks(astronaut, face)[1] > 0.99
+    assert find_landmarks(astronaut, (350.0, 20.0, 100.0, 100.0))[1] < 0.3
 
 
 def test_landmarks_do_not_depend_on_resolution(astronaut):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gimefive_hf import Detection, FaceDetector
-from gimefive_hf.faces import windows
+from gimefive_hf.faces import overlap, windows
+from gimefive_hf.landmarks import landmarks_68
 from gimefive_hf.smoothing import ScoreSmoother
-from gimefive_hf.tracking import FaceTracker, generalised_iou, match
+from gimefive_hf.tracking import FaceTracker, generalised_iou, match, move_detection
 
 from .video_cases import moving_face
 
@@ -38,9 +39,9 @@ def test_two_people_keep_their_numbers_on_real_moving_faces():
     seen = []
     for index, frame in enumerate(moving_face(30, people=2)):
         people = tracker.update(frame, index / 25)
-        assert [number for number, _ in people] == [1, 2]
+        assert [number for number, _, _ in people] == [1, 2]
         assert people[0][1].box[0] < people[1][1].box[0]
-        seen.append([detection.box[0] for _, detection in people])
+        seen.append([detection.box[0] for _, detection, _ in people])
     assert np.ptp(seen, axis=0).min() > 5, "the faces must have moved"
 
 
@@ -49,7 +50,7 @@ class Counting:
 
     def __init__(self):
         self.detector, self.pieces, self.near = FaceDetector(), [], 0
-        self.tile_scales = self.detector.tile_scales
+        self.tile_scales, self.PRESENT = self.detector.tile_scales, self.detector.PRESENT
 
     def search(self, image, pieces, known=()):
         self.pieces.append(len(pieces))
@@ -110,6 +111,45 @@ def test_who_jumps_is_found_again_soon():
     assert found[-1] == 1, "within 0.2 s, though the next search by pieces would end after a minute"
 
 
+def test_similarity_by_hand():
+    points = np.array([[0, 0], [2, 0], [0, 2]], np.float32)
+    face = Detection((1, 1, 2, 2), 0.9, points)
+    # turned by 90° and doubled about the origin, then shifted by (10, 0): (x, y) → (10 − 2y, 2x)
+    moved = move_detection(face, points, np.array([[10, 0], [10, 4], [6, 0]], np.float32))
+    np.testing.assert_allclose(moved.box, (4, 2, 4, 4), atol=1e-6)
+    np.testing.assert_allclose(moved.keypoints, [[10, 0], [10, 4], [6, 0]], atol=1e-6)
+    assert moved.score == 0.9
+
+
+def test_with_landmarks_the_detector_looks_in_every_third_frame_and_the_boxes_agree():
+    frames = moving_face(24)
+    sparse, dense = Counting(), Counting()
+    often, seldom = FaceTracker(dense), FaceTracker(sparse)
+    for index, frame in enumerate(frames):
+        [(_, every, none)] = often.update(frame, index / 25)
+        [(_, third, points)] = seldom.update(frame, index / 25, landmarks=True)
+        assert none is None
+        assert overlap(every.box, third.box)[0] > 0.85
+        eyes = np.stack([points[36:42].mean(0), points[42:48].mean(0)])
+        assert np.abs(eyes - third.keypoints[:2]).max() < 0.12 * third.box[2]
+        exact = landmarks_68(frame, every)
+        assert np.abs(points - exact).mean() < 0.02 * third.box[2], "as good as where the detector looks"
+    assert (dense.near, sparse.near) == (23, 7)
+
+
+def test_landmarks_are_not_followed_over_a_long_pause_nor_to_where_no_face_is():
+    detector = Counting()
+    tracker = FaceTracker(detector)
+    frames = moving_face(8)
+    for index, frame in enumerate(frames):
+        tracker.update(frame, index / 5, landmarks=True)  # five frames a second
+    assert detector.near == 7
+    tracker.update(frames[-1], 7 / 5 + 0.04, landmarks=True)
+    assert detector.near == 7
+    assert tracker.update(np.full_like(frames[0], 90), 7 / 5 + 0.08, landmarks=True) == []
+    assert detector.near == 8
+
+
 def test_who_leaves_is_forgotten_after_a_while():
     frame, blank = moving_face(1)[0], np.zeros((240, 320, 3), np.uint8)
 
@@ -117,7 +157,7 @@ def test_who_leaves_is_forgotten_after_a_while():
         tracker = FaceTracker(FaceDetector(), keep=1.0)
         tracker.update(frame, 0)
         assert tracker.update(blank, 0.1) == []
-        return [number for number, _ in tracker.update(frame, 0.1 + gap)]
+        return [number for number, _, _ in tracker.update(frame, 0.1 + gap)]
 
     assert numbers(0.6) == [1]
     assert numbers(1.6) == [2]

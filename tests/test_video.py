@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gimefive_hf import EMOTIONS
+from gimefive_hf.backends import has_bf16, make_recognizer
 from gimefive_hf.cli import main
 from gimefive_hf.explain import explain
 from gimefive_hf.live_scores import score_and_explain
 from gimefive_hf.overlay import draw_people
 from gimefive_hf.timeline import timeline_figure
-from gimefive_hf.video import annotate_video, batched, prefetch, watch
+from gimefive_hf.video import annotate_video, batched, leaving_a_core, prefetch, watch
 from gimefive_hf.video_io import VideoFrame, VideoReader, VideoWriter
 
 from .video_cases import face_photo, moving_face, save_tiny, tiny_recognizer, write_clip
@@ -184,6 +186,47 @@ def test_scores_and_maps_of_one_pass_are_those_of_two(fer, method, flip_average)
     scores, heat = score_and_explain(fer, crops, method)
     np.testing.assert_allclose(scores, fer.score_crops(crops), atol=1e-6)
     np.testing.assert_allclose(heat, explain(fer.model, fer.pixel_values(crops), method), atol=1e-4)
+
+
+def test_videos_score_one_view_unless_asked(fer):
+    fer = tiny_recognizer()
+    fer.model.config.flip_average = True
+    frames = [VideoFrame(0, 0.0, moving_face(1)[0])]
+    [one] = watch(fer, frames, batch_size=1)
+    [all_views] = watch(fer, frames, batch_size=1, average_views=True)
+    crop = one.people[0].face.crop.image
+    averaged = fer.score_crops([crop])[0]
+    fer.model.config.flip_average = False
+    single = fer.score_crops([crop])[0]
+    assert np.abs(single - averaged).max() > 1e-4
+    np.testing.assert_allclose(list(one.people[0].face.scores.values()), single, atol=1e-6)
+    np.testing.assert_allclose(list(all_views.people[0].face.scores.values()), averaged, atol=1e-6)
+
+
+def test_bf16_gives_the_scores_and_maps_of_fp32(bundled):
+    """Where the processor has it, `auto` takes it; the difference must stay too small to be seen."""
+    low = make_recognizer(precision="bf16")
+    photo = face_photo()
+    crops = [cv2.resize(photo[40 + i : 200 + i, 150 - i : 310 - i], (112, 112)) for i in range(0, 16, 2)]
+    expected, heat = score_and_explain(bundled, crops, "grad-cam", average_views=False)
+    scores, low_heat = score_and_explain(low, crops, "grad-cam", average_views=False)
+    np.testing.assert_allclose(scores, expected, atol=0.02)
+    assert (scores.argmax(1) == expected.argmax(1)).all()
+    np.testing.assert_allclose(low_heat, heat, atol=0.06)
+    auto = make_recognizer(precision="auto").model.dtype
+    assert auto == (torch.bfloat16 if has_bf16() else torch.float32)
+
+
+def test_torchs_threads_are_given_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        items = leaving_a_core(range(3))
+        assert (next(items), torch.get_num_threads()) == (0, 2)
+        items.close()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_forty_faces(fer):

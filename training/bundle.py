@@ -1,21 +1,26 @@
 """
 Put a trained checkpoint into the package, as the one that a short name stands for.
 
-    python -m training.bundle runs/flagship --name gimefive
+    python -m training.bundle runs/flagship/model --name gimefive
 
-Matrices are stored in half precision, which halves what every clone carries; the config says float32, to which they are
-widened when loaded. The code beside the weights is a link to the package's own.
+What it was trained on, the run's settings tell; they go into `trained_on.json`. Matrices are stored in half precision,
+which halves what every clone carries; the config says float32, to which they are widened when loaded. The code beside
+the weights is a link to the package's own.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+
+from .scorers import TRAINED_ON, describe
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
 CODE = ("configuration_gimefive.py", "emotions.py", "image_processing_gimefive.py", "modeling_gimefive.py")
@@ -25,7 +30,7 @@ MAX_BYTES = 25_000_000
 
 
 def bundle(checkpoint: Path, name: str) -> Path:
-    """Store `checkpoint` as `name`; returns the folder. Raises ValueError if its weights are too large for a clone."""
+    """Store `checkpoint` as `name`; returns the folder. Raises ValueError if its weights are too large."""
     model = GiMeFiveForImageClassification.from_pretrained(checkpoint, dtype=torch.float32)
     processor = GiMeFiveImageProcessor.from_pretrained(checkpoint)
     state = {key: value.half() if value.ndim > 1 else value for key, value in model.state_dict().items()}
@@ -40,6 +45,7 @@ def bundle(checkpoint: Path, name: str) -> Path:
         for path in Path(saved).iterdir():
             if path.suffix != ".py":
                 shutil.copyfile(path, folder / path.name)  # not the mode: temporary files are for their owner alone
+    (folder / TRAINED_ON).write_text(json.dumps(asdict(describe(name, checkpoint)), indent=1) + "\n")
     for record in RECORDS:
         if (checkpoint / record).is_file():
             shutil.copyfile(checkpoint / record, folder / record)

@@ -193,6 +193,15 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None, resamples: int 
     return widest(bounds)
 
 
+def share_interval(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a share of n independent images where only the share is known (Wilson 1927); NaN for no n."""
+    if not n > 0 or math.isnan(share):
+        return math.nan, math.nan
+    z = 1.959964
+    centre, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+
+
 def widest(bounds: list[tuple[float, float]]) -> tuple[float, float]:
     """The interval that spans all; an undefined one (NaN) spans nothing."""
     defined = [pair for pair in bounds if not math.isnan(pair[0])]

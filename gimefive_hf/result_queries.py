@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from .configuration_gimefive import EMOTIONS
+from .emotions import EMOTIONS
 from .result_rows import class_scores
-from .results import Store
+from .results import RESULT_KEY, Store
 
 FLAGSHIP = "gimefive"
 CORPUS_TITLES = {
@@ -26,14 +26,13 @@ IN_THE_WILD, POSED = ("raf-db", "fer2013", "affectnet"), ("ck48", "ck-paper", "t
 def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:
     """
     The one row of results.csv that fits, by default of all six-class images of an aligned test split; None if there
-    is none, because missing is not zero.
+    is none, because missing is not zero. `where` names the corpus and whatever else of RESULT_KEY differs.
     """
-    wanted = {"split": "test", "subset": "full", "protocol": "aligned", "classes": 6, "class": ""} | where
-    rows = store.results[(store.results["model"] == model) & (store.results["metric"] == metric)]
-    for name, value in wanted.items():
-        rows = rows[rows[name] == value]
-    assert len(rows) <= 1, rows
-    return rows.iloc[0] if len(rows) else None
+    wanted = {"model": model, "metric": metric, "split": "test", "subset": "full", "protocol": "aligned"}
+    wanted |= {"classes": 6, "class": ""} | where
+    assert set(wanted) == set(RESULT_KEY), wanted
+    position = store.positions.get(tuple(wanted[name] for name in RESULT_KEY))
+    return None if position is None else store.results.iloc[position]
 
 
 def tested_corpora(store: Store, model: str) -> list[str]:
@@ -65,3 +64,13 @@ def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.
 def corpora_of(corpus: str) -> tuple[str, ...]:
     """The corpora that a test split consists of: itself, or those of the aggregate."""
     return ("raf-db", "fer2013") if corpus == "aggregate" else (corpus,)
+
+
+def percent_text(row: pd.Series | None, n: bool = True) -> str:
+    """`86.5 % [85.1, 87.8] of 2,388`, or a dash."""
+    if row is None or np.isnan(row["value"]):
+        return "–"
+    text = f"{100 * row['value']:.1f} %"
+    if not np.isnan(row["low"]):
+        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{text} of {row['n_scored']:,}" if n else text

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from .configuration_gimefive import EMOTIONS
+from .emotions import EMOTIONS
 from .metrics import compute_metrics, confusion_matrix, mean_interval
 from .results import (
     NEUTRAL,
@@ -53,7 +53,7 @@ def subsets(frame: pd.DataFrame, leaked: pd.DataFrame | None) -> Iterator[tuple[
         twin = pd.MultiIndex.from_frame(frame[["corpus", "source"]]).isin(keys)
         if twin.any() and not twin.all():
             yield "leak-free", frame[~twin]
-    corpora = set(frame["corpus"])
+    corpora = set(frame["corpus"].unique())
     for corpus, groups in SUBGROUPS.items():
         if corpora == {corpus}:
             for name, first_letter in groups.items():
@@ -92,17 +92,17 @@ def score_rows(frame: pd.DataFrame, classes: int) -> Iterator[dict]:
 def compute_results(frame: pd.DataFrame, facts: ModelFacts, leaked: pd.DataFrame | None) -> pd.DataFrame:
     """All rows of results.csv for the predictions of one model."""
     parts = [(*key, part) for key, part in frame.groupby(["corpus", "split", "protocol"], sort=True)]
-    for protocol in sorted(set(frame["protocol"])):
+    for protocol in sorted(frame["protocol"].unique()):
         of_aggregate = frame[
             frame["corpus"].isin(AGGREGATE) & (frame["split"] == "test") & (frame["protocol"] == protocol)
         ]
-        if set(of_aggregate["corpus"]) == set(AGGREGATE):
+        if set(of_aggregate["corpus"].unique()) == set(AGGREGATE):
             parts.append(("aggregate", "test", protocol, of_aggregate))
     rows = []
     for corpus, split, protocol, part in parts:
         for subset, chosen in subsets(part, leaked):
             for classes in (6, 7)[: facts.classes - 5]:
-                if classes == 7 and NEUTRAL not in set(chosen["label"]):
+                if classes == 7 and not (chosen["label"] == NEUTRAL).any():
                     continue  # without neutral images the seven-class figures would be of another test
                 where = {"corpus": corpus, "split": split, "subset": subset, "protocol": protocol, "classes": classes}
                 rows += [where | row for row in score_rows(chosen, classes)]

@@ -12,7 +12,10 @@ A file that is missing, half-written or of another schema is named in `Store.pro
 
 import json
 import os
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from .configuration_gimefive import EMOTIONS
+from .emotions import EMOTIONS
 
 SCHEMA_VERSION = 1
 DEFAULT_STORE = Path(__file__).parents[1] / "training" / "results"
@@ -50,7 +53,11 @@ RESULT_COLUMNS = [
     "commit",
 ]
 PUBLISHED_COLUMNS = ["publication", "model", "parameters", "trained_on", "corpus", "split", "metric", "value", "n"]
-CURVE_COLUMNS = ["model", "step", "minutes", "corpus", "metric", "value"]
+CURVE_COLUMNS = ["model", "step", "minutes", "corpus", "metric", "value", "n"]
+CURVE_KEY = ["model", "step", "corpus", "metric"]
+# Columns that hold numbers, and those of them that may not be empty.
+NUMBERS = ("classes", "seed", "value", "low", "high", "n_scored", "n_total", "parameters", "step", "minutes", "n")
+COUNTS = ("classes", "n_scored", "n_total", "step")
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,11 @@ class Store:
     # Further tables beside results.csv, by name, as their makers wrote them: "faithfulness", "attention" and so on.
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
 
+    @cached_property
+    def positions(self) -> dict[tuple, int]:
+        """Row number in `results` of each RESULT_KEY; a page asks for hundreds of rows."""
+        return {key: row for row, key in enumerate(zip(*(self.results[name] for name in RESULT_KEY), strict=True))}
+
 
 def predictions_path(store: Path, model: str) -> Path:
     """The Parquet file of a model. Raises ValueError for a name that is no plain file name."""
@@ -110,7 +122,7 @@ def check_predictions(frame: pd.DataFrame, facts: ModelFacts) -> None:
     if missing:
         raise ValueError(f"columns {missing} are missing")
     for name, expected in (("model", facts.model), ("revision", facts.revision)):
-        others = sorted(set(frame[name]) - {expected})
+        others = sorted(set(frame[name].unique()) - {expected})
         if others:
             raise ValueError(f"rows of {name} {others} stand in the table of {expected!r}")
     twice = frame[frame.duplicated(IMAGE_KEY)]
@@ -120,7 +132,7 @@ def check_predictions(frame: pd.DataFrame, facts: ModelFacts) -> None:
             f"{len(twice)} duplicate rows, the first for "
             f"{row['corpus']}/{row['split']} {row['protocol']} {row['source']}"
         )
-    unknown = sorted(set(frame["label"]) - {*EMOTIONS, NEUTRAL})
+    unknown = sorted(set(frame["label"].unique()) - {*EMOTIONS, NEUTRAL})
     if unknown:
         raise ValueError(f"labels {unknown} are unknown; expected {[*EMOTIONS, NEUTRAL]}")
     names = [*EMOTIONS, NEUTRAL][: facts.classes]
@@ -193,24 +205,43 @@ def read_predictions(path: Path) -> tuple[ModelFacts, pd.DataFrame]:
     return facts, frame
 
 
-def read_table(path: Path, columns: list[str], key: list[str]) -> pd.DataFrame:
-    """A CSV with exactly `columns`, unique in `key`. Raises ValueError naming the file and the fault."""
+def read_table(path: Path, columns: list[str], key: list[str], problems: list[str] | None = None) -> pd.DataFrame:
+    """
+    A CSV with exactly `columns`, unique in `key`, every row whole.
+
+    With a list of `problems`, rows that are cut off, hold a word where a number should stand, or stand there twice are
+    named in it and left out; without one they are errors.
+
+    Raises:
+        ValueError: naming the file and the fault.
+    """
     if not path.is_file():
         raise ValueError(f"{path.name} is missing")
     try:
-        frame = pd.read_csv(
-            path, keep_default_na=True, dtype={"class": "string", "revision": "string", "commit": "string"}
-        )
+        frame = pd.read_csv(path, dtype=dict.fromkeys({*columns} - {*NUMBERS}, "str"), low_memory=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not a whole CSV file ({error})") from None
     if list(frame.columns) != columns:
         raise ValueError(f"{path.name} should have the columns {columns}; got {list(frame.columns)}")
     if "class" in frame:
         frame["class"] = frame["class"].fillna("")
-    twice = frame[frame.duplicated(key)]
-    if len(twice):
-        raise ValueError(f"{path.name} has {len(twice)} duplicate rows, the first is {twice.iloc[0][key].to_dict()}")
-    return frame
+    broken = frame[key].isna().any(axis=1)
+    for name in NUMBERS:
+        if name in frame:
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            broken |= numbers.isna() & (frame[name].notna() | (name in COUNTS))
+            frame[name] = numbers
+    for faulty, what in (
+        (broken, "cut off or hold no number where one should be"),
+        (frame.duplicated(key), "duplicates"),
+    ):
+        if faulty.any():
+            text = f"{path.name}: {faulty.sum()} rows are {what}, the first is line {faulty.idxmax() + 2}"
+            if problems is None:
+                raise ValueError(text)
+            problems.append(f"{text}; they are left out")
+    frame = frame[~broken & ~frame.duplicated(key)].reset_index(drop=True)
+    return frame.astype({name: "int64" for name in COUNTS if name in frame})
 
 
 def write_table(path: Path, frame: pd.DataFrame, columns: list[str], key: list[str]) -> None:
@@ -230,9 +261,9 @@ def write_curves(store: Path, frame: pd.DataFrame) -> None:
     """Replace the curves of the models in `frame`; the curves of other models stay."""
     path = store / "curves.csv"
     if path.is_file():
-        old = read_table(path, CURVE_COLUMNS, CURVE_COLUMNS[:5])
+        old = read_table(path, CURVE_COLUMNS, CURVE_KEY)
         frame = pd.concat([old[~old["model"].isin(frame["model"])], frame], ignore_index=True)
-    write_table(path, frame, CURVE_COLUMNS, CURVE_COLUMNS[:5])
+    write_table(path, frame, CURVE_COLUMNS, CURVE_KEY)
 
 
 def read_leaked(store: Path) -> pd.DataFrame | None:
@@ -242,6 +273,17 @@ def read_leaked(store: Path) -> pd.DataFrame | None:
     """
     path = store / "leaked_test_images.csv"
     return pd.read_csv(path) if path.is_file() else None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file of the store. Raises ValueError naming the file if it is missing or not whole."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is missing")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path.name} is not a whole file of arrays ({error})") from None
 
 
 def read_store(store: Path = DEFAULT_STORE) -> Store:
@@ -265,15 +307,15 @@ def read_store(store: Path = DEFAULT_STORE) -> Store:
     for name, columns, key in (
         ("results", RESULT_COLUMNS, RESULT_KEY),
         ("published", PUBLISHED_COLUMNS, PUBLISHED_COLUMNS[:7]),
-        ("curves", CURVE_COLUMNS, CURVE_COLUMNS[:5]),
+        ("curves", CURVE_COLUMNS, CURVE_KEY),
     ):
         try:
-            tables[name] = read_table(store / f"{name}.csv", columns, key)
+            tables[name] = read_table(store / f"{name}.csv", columns, key, problems)
         except ValueError as error:
             problems.append(str(error))
             tables[name] = pd.DataFrame(columns=columns)
     known = tables["results"]["model"].isin(models)
-    for model in sorted(set(tables["results"]["model"][~known])):
+    for model in sorted(tables["results"]["model"][~known].unique()):
         problems.append(f"results.csv has rows of {model!r}, of which there are no predictions; they are left out")
     tables["results"] = tables["results"][known].reset_index(drop=True)
     predictions = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=PREDICTION_COLUMNS)

@@ -1,5 +1,6 @@
 """Evaluation: what is scored, by which protocol, and what the store then says; the peers' networks."""
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ from training.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from training.cross_dataset import fit_linear
 from training.evaluate import Images, sample_evenly, score_images
 from training.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
-from training.record_curves import read_history, read_run_curves
+from training.record_curves import parse_count, read_run
 from training.scorers import TRAINED_ON, Description, Scorer, load_scorer
 
 
@@ -207,13 +208,23 @@ def test_linear_classifier_learns_separable_features():
 
 
 def test_curves_of_both_kinds_of_run(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
     history = [{"step": 10, "minutes": 1.5, "raf-db": {"accuracy": 80.0, "recall": 70.0}}]
-    (tmp_path / "history.json").write_text(json.dumps(history))
-    assert read_history(tmp_path / "history.json", "m") == [
-        ["m", 10, 1.5, "raf-db", "accuracy", 0.8],
-        ["m", 10, 1.5, "raf-db", "recall", 0.7],
+    (old / "history.json").write_text(json.dumps(history))
+    assert read_run(old, "m", {"raf-db": 584}).to_numpy().tolist() == [
+        ["m", 10, 1.5, "raf-db", "accuracy", 0.8, 584],
+        ["m", 10, 1.5, "raf-db", "recall", 0.7, 584],
     ]
-    pd.DataFrame({"step": [5, 10], "loss": [1.0, 0.5], "eval_raf-db_accuracy": [None, 80.0]}).to_csv(
-        tmp_path / "curves.csv", index=False
-    )
-    assert read_run_curves(tmp_path / "curves.csv", "m") == [["m", 10, None, "raf-db", "accuracy", 0.8]]
+    table = pd.DataFrame({"step": [5, 10], "loss": [1.0, 0.5], "eval_raf-db_accuracy": [None, 80.0]})
+    table.to_csv(new / "curves.csv", index=False)
+    rows = read_run(new, "m", {}).to_numpy().tolist()
+    assert rows == [["m", 10, None, "raf-db", "accuracy", 0.8, None]]
+    (new / "run.json").write_text(json.dumps({"held_out_images": {"raf-db": 7}, "seconds": 600, "finished_step": 20}))
+    assert read_run(new, "m", {}).to_numpy().tolist() == [["m", 10, 5.0, "raf-db", "accuracy", 0.8, 7]]
+    with pytest.raises(ValueError, match=r"neither history.json nor curves.csv"):
+        read_run(tmp_path, "m", {})
+    assert parse_count("raf-db=584") == ("raf-db", 584)
+    with pytest.raises(argparse.ArgumentTypeError, match="CORPUS=N"):
+        parse_count("raf-db")

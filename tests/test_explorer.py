@@ -1,11 +1,17 @@
 """Every page of the explorer: with results, with a broken store, with an empty one; choices that a link carries."""
 
+import io
+import json
 import runpy
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 pytest.importorskip(
     "streamlit", reason="the explorer's own requirement: pip install -r spaces/explorer/requirements.txt"
@@ -13,7 +19,9 @@ pytest.importorskip(
 from streamlit.testing.v1 import AppTest
 
 from gimefive_hf import command_explorer
-from gimefive_hf.results import CURVE_COLUMNS, write_curves
+from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.result_queries import aligned_predictions, right_of
+from gimefive_hf.results import CURVE_COLUMNS, read_store, write_curves
 
 from .results_cases import make_store
 
@@ -26,13 +34,23 @@ WITH_STORE = [name for name in PAGES if name != "page_try_it"]
 def store_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     make_store(folder, {"gimefive": 0.8, "peer": 0.6, "cross-raf-db": 0.5}, corrupted=True)
-    rows = [["gimefive", step, step / 10, "raf-db", "accuracy", 0.5 + step / 1000] for step in (100, 200)]
+    rows = [["gimefive", step, step / 10, "raf-db", "accuracy", 0.5 + step / 1000, 50] for step in (100, 200)]
     write_curves(folder, pd.DataFrame(rows, columns=CURVE_COLUMNS))
     faithfulness = {"model": "gimefive", "method": "cam", "kind": "method", "images": 50, "verdict": "invented"}
     faithfulness |= {"gap": 0.3, "gap_low": 0.2, "gap_high": 0.4}
     pd.DataFrame([faithfulness]).to_csv(folder / "faithfulness.csv", index=False)
     share = {"model": "gimefive", "corpus": "all", "method": "cam", "share": 0.4, "share_low": 0.3, "share_high": 0.5}
     share |= {"area": 0.2, "images": 50}
+    arrays = {"maps": np.full((1, 6, 8, 8), 0.5, np.float32), "counts": np.full((1, 6), 9), "corpora": ["raf-db"]}
+    np.savez_compressed(folder / "attention_gimefive.npz", **arrays, landmarks=np.full((68, 2), 4.0))
+    failures = aligned_predictions(read_store(folder), "gimefive", ["raf-db"])
+    failures = failures[~right_of(failures)].head(3)
+    names = np.array(EMOTIONS)[failures[list(EMOTIONS)].to_numpy().argmax(1)]
+    rows = {"model": "gimefive", "kind": "confident mistake", "corpus": "raf-db", "source": failures["source"]}
+    rows |= {"label": failures["label"], "predicted": names, "probability": failures[list(EMOTIONS)].max(axis=1)}
+    rows |= {"label_probability": 0.1, "evidence": "invented", "reason": "the mouth", "images": 240, "map": range(3)}
+    pd.DataFrame(rows).to_csv(folder / "failures.csv", index=False)
+    np.savez_compressed(folder / "failures_gimefive.npz", maps=np.zeros((3, 2, 28, 28), np.uint8))
     cells = [share | {"emotion": e, "region": r} for e in ("happiness", "all") for r in ("mouth", "eyes")]
     pd.DataFrame(cells).to_csv(folder / "attention.csv", index=False)
     curve = {"model": "gimefive", "method": "cam", "curve": "deletion", "low": 0.1, "high": 0.9, "images": 50}
@@ -56,22 +74,22 @@ def open_page(name: str, **query) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    parts = [*app.markdown, *app.caption, *app.info, *app.title, *app.subheader]
+    parts = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.title, *app.subheader]
     return "\n".join(str(part.value) for part in parts)
 
 
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
-    "page_attention": (3, "Mean over 50 test images"),
+    "page_attention": (4, "Mean over 50 test images"),
     "page_calibration": (2, "300 images in"),
     "page_classes": (2, "300 images"),
     "page_compare": (1, "shared images"),
     "page_cross_dataset": (1, "number of test images n"),
-    "page_failures": (0, "of 240 test images"),
+    "page_failures": (1, "The 3 clearest of 3 stored, out of 240 test images"),
     "page_fairness": (3, "24 images of"),
     "page_overview": (1, "RAF-DB 240, FER2013 60"),
-    "page_robustness": (2, "30 evenly drawn images per point, 240 at strength 0"),
-    "page_training": (1, "2 evaluations, up to step 200"),
+    "page_robustness": (2, "the same 30 evenly drawn images at every point"),
+    "page_training": (1, "up to step 200, 0.3 hours of training. Held-out images: RAF-DB 50; bars: 95 % Wilson"),
 }
 
 
@@ -117,7 +135,11 @@ def test_a_wrong_link_falls_back():
 
 def test_overview_names_the_weakest_spots():
     text = texts(open_page("page_overview"))
-    for part in ("Test split:", "Class:", "Confusion:", "Corruption:", "of 40 images"):
+    for part in (
+        "Weakest spot:** of the 40 faces labelled",
+        "Worst corruption:** jpeg at strength 5",
+        "Lowest accuracy:",
+    ):
         assert part in text, text
 
 
@@ -131,6 +153,72 @@ def test_failures_without_corpora_show_names_only():
     app = open_page("page_failures")
     assert "not on this machine" in texts(app)
     assert len(app.dataframe) == 1
+    assert len(app.get("image")) == 3  # heat maps alone
+
+
+def test_failures_with_corpora_show_pictures(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "raf-db.zip", "w") as archive:
+        for number in range(240):
+            content = io.BytesIO()
+            Image.new("RGB", (8, 8), (number, 90, 200)).save(content, "PNG")
+            archive.writestr(f"raf-db/{number:03d}.jpg", content.getvalue())
+    monkeypatch.setenv("GIMEFIVE_CORPORA", str(tmp_path))
+    app = open_page("page_failures")
+    assert not app.exception, app.exception
+    assert "not on this machine" not in texts(app)
+    assert [len(shown.proto.imgs) for shown in app.get("image")] == [3, 3, 3]  # picture, answer's heat, label's heat
+
+
+def test_failures_of_other_weights_are_named(store_folder, tmp_path, monkeypatch):
+    shutil.copytree(store_folder, tmp_path / "store")
+    table = pd.read_csv(tmp_path / "store" / "failures.csv")
+    table.assign(probability=table["probability"] / 2).to_csv(tmp_path / "store" / "failures.csv", index=False)
+    (tmp_path / "store" / "failures_gimefive.npz").write_bytes(b"PK")
+    monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path / "store"))
+    app = open_page("page_failures")
+    assert not app.exception, app.exception
+    assert "explained with other weights" in texts(app)
+    assert "failures_gimefive.npz is not a whole file" in texts(app)
+
+
+def test_attention_of_two_models_is_compared(store_folder, tmp_path, monkeypatch):
+    shutil.copytree(store_folder, tmp_path / "store")
+    table = pd.read_csv(tmp_path / "store" / "attention.csv")
+    both = pd.concat([table, table.assign(model="peer")])
+    both.to_csv(tmp_path / "store" / "attention.csv", index=False)
+    shutil.copy(tmp_path / "store" / "attention_gimefive.npz", tmp_path / "store" / "attention_peer.npz")
+    monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path / "store"))
+    app = open_page("page_attention", other="peer")
+    assert not app.exception, app.exception
+    figure = json.loads(app.get("plotly_chart")[-1].proto.spec)
+    assert len([trace for trace in figure["data"] if trace["type"] == "heatmap"]) == 3 * 6
+    assert "peer: happiness 9" in texts(app)
+
+
+@pytest.mark.parametrize("name", WITH_STORE)
+def test_a_store_with_all_kinds_of_faults_is_shown_as_far_as_it_goes(name, store_folder, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    shutil.copytree(store_folder, store)
+    peer = store / "predictions" / "peer.parquet"
+    peer.write_bytes(peer.read_bytes()[:-20])
+    lines = (store / "results.csv").read_text().splitlines()
+    kept = [line for line in lines if not ("confusion" in line and "fear>anger" in line)]
+    (store / "results.csv").write_text("\n".join([*kept, kept[5], kept[-1][:60]]))
+    (store / "published.csv").write_text("nonsense\n1\n")
+    (store / "faithfulness.csv").write_text("")
+    monkeypatch.setenv("GIMEFIVE_STORE", str(store))
+    app = open_page(name)
+    assert not app.exception, app.exception
+    for fault in (
+        "peer.parquet is not",
+        "rows are cut off",
+        "rows are duplicates",
+        "'peer', of which",
+        "published.csv",
+        "faithfulness.csv is not",
+    ):
+        assert fault in texts(app), fault
+    assert len(app.get("plotly_chart")) >= (name != "page_compare")
 
 
 def test_try_it_waits_for_a_photo_or_a_model():

@@ -13,6 +13,7 @@ from gimefive_hf.metrics import (
     mcnemar,
     permutation_test,
     reliability,
+    share_interval,
 )
 
 # Three classes, five images. Predictions 0, 0, 1, 2, 1 for labels 0, 1, 1, 2, 2.
@@ -167,3 +168,10 @@ def test_permutation_test_moves_whole_subjects():
     )  # two subjects prove nothing
     with pytest.raises(ValueError, match="one subgroup only"):
         permutation_test(values, first, groups=np.array(["a", "a", "a", "b"]))
+
+
+def test_wilson_interval_by_hand():
+    # Ten of ten, as tabulated for the Wilson interval: 0.722 to 1; half of 100: 0.404 to 0.596.
+    assert share_interval(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert share_interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert math.isnan(share_interval(0.5, math.nan)[0])

@@ -5,8 +5,19 @@ import pandas as pd
 import pytest
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
-from gimefive_hf.result_rows import class_scores, compare_results, compute_results
-from gimefive_hf.results import DEFAULT_STORE, SCHEMA_VERSION, read_predictions, read_store, write_predictions
+from gimefive_hf.result_rows import class_scores, compare_results, compute_results, update_results
+from gimefive_hf.results import (
+    DEFAULT_STORE,
+    RESULT_COLUMNS,
+    RESULT_KEY,
+    SCHEMA_VERSION,
+    read_arrays,
+    read_predictions,
+    read_store,
+    read_table,
+    write_predictions,
+)
+from gimefive_hf.weak_spots import weak_spots
 from training.check_results import check_results
 
 from .results_cases import make_facts, make_predictions, make_store
@@ -97,9 +108,56 @@ def test_duplicate_and_strange_result_rows_are_named(tmp_path):
     path = tmp_path / "results.csv"
     text = path.read_text()
     path.write_text(text + text.splitlines()[1] + "\n")
-    assert any("results.csv has 1 duplicate rows" in problem for problem in read_store(tmp_path).problems)
+    store = read_store(tmp_path)
+    assert any("results.csv: 1 rows are duplicates" in problem for problem in store.problems)
+    assert len(store.results) == len(text.splitlines()) - 1  # the rest, and one of the two
     path.write_text("model,score\na,1\n")
     assert any("results.csv should have the columns" in problem for problem in read_store(tmp_path).problems)
+
+
+def test_a_half_written_table_is_named_and_its_whole_rows_are_read(tmp_path):
+    make_store(tmp_path)
+    path = tmp_path / "results.csv"
+    lines = path.read_text().splitlines()
+    fields = lines[3].split(",")
+    fields[RESULT_COLUMNS.index("value")] = "good"
+    path.write_text("\n".join([*lines[:3], ",".join(fields), *lines[4:-1], lines[-1][:40]]))
+    store = read_store(tmp_path)
+    assert any("2 rows are cut off or hold no number" in p and "line 4" in p for p in store.problems)
+    assert len(store.results) == len(lines) - 3
+    assert store.results["n_scored"].dtype == "int64"
+    with pytest.raises(ValueError, match="cut off"):
+        read_table(path, RESULT_COLUMNS, RESULT_KEY)
+
+
+def test_broken_arrays_are_named(tmp_path):
+    path = tmp_path / "attention_m.npz"
+    with pytest.raises(ValueError, match=r"attention_m.npz is missing"):
+        read_arrays(path)
+    np.savez_compressed(path, maps=np.arange(1000))
+    np.testing.assert_array_equal(read_arrays(path)["maps"], np.arange(1000))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"attention_m.npz is not a whole file"):
+        read_arrays(path)
+
+
+def test_weak_spots_by_hand(tmp_path):
+    frame = make_predictions("raf-db", 240, right=1.0)
+    fear = np.flatnonzero(frame["label"] == "fear")
+    for place, answer in [*((i, "sadness") for i in fear[:6]), *((i, "anger") for i in fear[6:10])]:
+        row = frame.loc[place, list(EMOTIONS)]
+        frame.loc[place, ["fear", answer]] = row[answer], row["fear"]
+    write_predictions(tmp_path, make_facts(), frame)
+    dark = make_predictions("raf-db", 60, protocol="corrupted/darkness/2", right=0.0)
+    write_predictions(tmp_path, make_facts(), dark)
+    update_results(tmp_path)
+    spots = weak_spots(read_store(tmp_path), "alpha")
+    assert list(spots) == ["Weakest spot", "Worst corruption", "Lowest accuracy"]
+    assert "of the 40 faces labelled fear in the test split of RAF-DB, alpha recognises 75.0 %" in spots["Weakest spot"]
+    assert "takes 15.0 % (6) for sadness" in spots["Weakest spot"]
+    assert "darkness at strength 2 of 5, with an accuracy of 0.0 % [0.0, 0.0] of 60" in spots["Worst corruption"]
+    assert "(95.8 %" in spots["Worst corruption"]
+    assert weak_spots(read_store(tmp_path), "nobody") == {}
 
 
 def test_results_by_hand():

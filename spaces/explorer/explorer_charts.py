@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 # Okabe and Ito (2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
@@ -12,7 +13,7 @@ CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
 
 
 def error_bars(table: pd.DataFrame, axis: str) -> dict:
-    """The plotly error bars of columns value, low, high."""
+    """The plotly error bars of columns value, low, high; none where the interval is not known."""
     above, below = (table["high"] - table["value"]).clip(lower=0), (table["value"] - table["low"]).clip(lower=0)
     return {f"error_{axis}": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2}}
 
@@ -54,7 +55,12 @@ def heat_map(values: pd.DataFrame, texts: pd.DataFrame, title: str, x: str, y: s
         ),
         layout=LAYOUT,
     )
-    figure.update_layout(title=title, height=140 + 52 * len(values), xaxis_title=x, yaxis_title=y)
+    # The axes' names stand in the title: beside the labels there is no room for them on a phone.
+    title = f"{title}<br><sup>rows: {y}; columns: {x}</sup>"
+    figure.update_layout(
+        title={"text": title, "yref": "container", "y": 0.98, "yanchor": "top"}, height=170 + 52 * len(values)
+    )
+    figure.update_layout(margin_t=120)
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(side="top")
     return figure
@@ -88,8 +94,59 @@ def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bo
         color = COLORS[number % len(COLORS)]
         dash = "solid" if number < len(COLORS) else "dash"
         line = {"color": color, "dash": dash}
-        figure.add_scatter(x=part[x], y=part["value"], mode="lines+markers", name=str(name), line=line, **bars)
+        hover = f"{name}, {x} %{{x}}: %{{y:.1%}}" if share else f"{name}, {x} %{{x}}: %{{y:.3g}}"
+        if "n" in part:
+            hover += " of %{customdata:,}"
+        figure.add_scatter(
+            x=part[x],
+            y=part["value"],
+            mode="lines+markers",
+            name=str(name),
+            line=line,
+            customdata=part.get("n"),
+            hovertemplate=f"{hover}<extra></extra>",
+            **bars,
+        )
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
     if share:
-        figure.update_yaxes(tickformat=".0%")
+        figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def face_maps(
+    maps: dict[str, np.ndarray], titles: list[str], outline: np.ndarray, title: str, signed: tuple[str, ...] = ()
+) -> go.Figure:
+    """
+    Rows of average heat maps with the outline of the mean face.
+
+    Args:
+        maps: name of the row → (len(titles), side, side), NaN where there is none; in [0, 1], in the rows `signed`
+            differences in [-1, 1].
+        titles: of the columns.
+        outline: (68, 2) landmarks in pixels of the maps.
+    """
+    figure = make_subplots(len(maps), len(titles), column_titles=titles, row_titles=list(maps), vertical_spacing=0.02)
+    for row, (name, faces) in enumerate(maps.items(), 1):
+        for column, face in enumerate(faces, 1):
+            scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": "Inferno", "zmin": 0}
+            scale |= {"zmax": float(np.nanmax(np.abs(faces)))} if np.isfinite(faces).any() else {}
+            hover = f"{name}: %{{z:.2f}}<extra></extra>"
+            # Every second pixel: the maps come from a grid of 7×7, so nothing is lost, and the page is light.
+            figure.add_heatmap(
+                z=np.round(face[::2, ::2], 3),
+                dx=2,
+                dy=2,
+                showscale=False,
+                hovertemplate=hover,
+                row=row,
+                col=column,
+                **scale,
+            )
+            points = {"size": 2, "color": "#444444" if name in signed else "#FFFFFF"}
+            figure.add_scatter(
+                x=outline[:, 0], y=outline[:, 1], mode="markers", marker=points, hoverinfo="skip", row=row, col=column
+            )
+    figure.update_layout(LAYOUT, title=title, height=90 + 190 * len(maps), showlegend=False, margin_t=80)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed")
     return figure

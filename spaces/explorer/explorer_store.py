@@ -1,9 +1,9 @@
 """What every page needs: the store, choices that a link carries, and a chart with its data to download."""
 
 import os
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -17,7 +17,8 @@ def store_path() -> Path:
     return Path(os.environ.get("GIMEFIVE_STORE") or DEFAULT_STORE)
 
 
-@st.cache_data(show_spinner="Reading the store …")
+# Not cache_data: that copies all predictions for every page. Pages change nothing in the store.
+@st.cache_resource(show_spinner="Reading the store …", max_entries=2)
 def cached_store(path: str, state: tuple) -> Store:
     return read_store(Path(path))
 
@@ -78,19 +79,16 @@ def choose_corpus(corpora: list[str], key: str = "corpus", default: str = "raf-d
 
 def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str) -> None:
     """The chart, what its numbers are out of, and buttons for its data and for itself."""
-    st.plotly_chart(figure, key=f"chart-{key}")
+    st.plotly_chart(figure, key=f"chart-{key}", config={"displayModeBar": False})
     st.caption(note)
-    left, right, _ = st.columns([1, 1, 4])
-    left.download_button("Data (CSV)", data.to_csv(index=False), f"{key}.csv", "text/csv", key=f"csv-{key}")
-    page = figure.to_html(include_plotlyjs="cdn")
-    right.download_button("Chart (HTML)", page, f"{key}.html", "text/html", key=f"html-{key}")
+    with st.container(horizontal=True):
+        download_table(data, key)
+        # Callables: made when somebody clicks, not on every page.
+        page = partial(figure.to_html, include_plotlyjs="cdn")
+        st.download_button("Chart (HTML)", page, f"{key}.html", "text/html", key=f"html-{key}", on_click="ignore")
 
 
-def percent_text(row: pd.Series | None, n: bool = True) -> str:
-    """`86.5 % [85.1, 87.8] of 2,388`, or a dash."""
-    if row is None or np.isnan(row["value"]):
-        return "–"
-    text = f"{100 * row['value']:.1f} %"
-    if not np.isnan(row["low"]):
-        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-    return f"{text} of {row['n_scored']:,}" if n else text
+def download_table(data: pd.DataFrame, key: str) -> None:
+    """A button for the numbers of a chart or table."""
+    text = partial(data.to_csv, index=False)
+    st.download_button("Data (CSV)", text, f"{key}.csv", "text/csv", key=f"csv-{key}", on_click="ignore")

@@ -1,10 +1,16 @@
 """Where the models look, and what the maps are worth."""
 
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import streamlit as st
-from explorer_charts import heat_map, interval_bars, lines
+from explorer_charts import face_maps, heat_map, interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without, store_path
 
-from gimefive_hf.result_queries import FLAGSHIP
+from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP
+from gimefive_hf.results import read_arrays
 
 store = start_page(
     "Attention",
@@ -38,9 +44,9 @@ else:
         with st.sidebar:
             kind = choose("Curve", sorted(curves["curve"].unique()), "curve")
         chosen = curves[(curves["model"] == model) & (curves["curve"] == kind)]
-        chosen = chosen.rename(columns={"probability": "value"}).sort_values(["method", "fraction"])
+        chosen = chosen.rename(columns={"probability": "value", "images": "n"}).sort_values(["method", "fraction"])
         title = f"{model}: probability of the class during {kind}"
-        note = f"Mean over {chosen['images'].max():,} test images, 95 % intervals."
+        note = f"Mean over {chosen['n'].max():,} test images, 95 % intervals."
         show_chart(lines(chosen, "fraction", "method", title, "probability"), chosen, f"{kind}-{model}", note)
 
 st.subheader("Where the maps lie")
@@ -63,6 +69,59 @@ figure = heat_map(*tables, f"{looked}: share of the heat in each region ({method
 areas = ", ".join(f"{r} {100 * a:.0f} %" for r, a in part.groupby("region", sort=False)["area"].mean().items())
 note = "Mean over the images in brackets, 95 % intervals. Share of the area, which chance would give: " + areas + "."
 show_chart(figure, part.drop(columns=["text", "row"]), f"attention-{looked}-{corpus}", note)
-picture = store_path() / f"attention_{looked}.png"
-if picture.is_file():
-    st.image(str(picture), caption=f"{looked}: average map of each emotion and corpus, faces laid over each other")
+
+st.subheader("Average maps")
+
+
+@st.cache_data(show_spinner=False)
+def cached_arrays(path: str, changed: int) -> dict[str, np.ndarray]:
+    return read_arrays(Path(path))
+
+
+def average_maps(name: str) -> dict[str, np.ndarray] | None:
+    """The arrays of `training.attention`; None, and a word about it, if they cannot be read."""
+    path = store_path() / f"attention_{name}.npz"
+    try:
+        return cached_arrays(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+    except ValueError as error:
+        st.info(f"No average maps of {name}: {error}. `python -m training.attention --model {name} --data DIR`")
+        return None
+
+
+def mean_maps(arrays: dict[str, np.ndarray], corpora: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (6, side, side) of each emotion over some corpora, every image counting the same, and the images (6,)."""
+    rows = [arrays["corpora"].tolist().index(name) for name in corpora]
+    counts = arrays["counts"][rows]
+    total = counts.sum(0)
+    sums = np.nansum(arrays["maps"][rows] * counts[..., None, None], axis=0)
+    shape = total[:, None, None]
+    return np.divide(sums, shape, out=np.full_like(sums, np.nan), where=shape > 0), total
+
+
+with st.sidebar:
+    others = [name for name in sorted(shares["model"].unique()) if name != looked]
+    other = choose("Compare the maps with", ["–", *others], "other") if others else "–"
+found = {name: average_maps(name) for name in (looked, other) if name != "–"}
+found = {name: arrays for name, arrays in found.items() if arrays is not None}
+stop_without(looked in found, "")
+shared = [c for c in found[looked]["corpora"].tolist() if all(c in a["corpora"].tolist() for a in found.values())]
+chosen = shared if corpus == "all" else [name for name in shared if name == corpus]
+stop_without(bool(chosen), "The models' maps were measured on different corpora.")
+maps, notes, signed = {}, [], ()
+for name, arrays in found.items():
+    maps[name], total = mean_maps(arrays, chosen)
+    notes.append(f"{name}: " + ", ".join(f"{e} {n:,}" for e, n in zip(EMOTIONS, total, strict=True)))
+if len(found) == 2:
+    maps[f"{looked} − {other}"] = maps[looked] - maps[other]
+    signed = (f"{looked} − {other}",)
+title = "average map of each emotion, on " + ", ".join(CORPUS_TITLES.get(name, name) for name in chosen)
+figure = face_maps(maps, list(EMOTIONS), found[looked]["landmarks"], title, signed)
+places = pd.MultiIndex.from_product(
+    [range(side) for side in next(iter(maps.values())).shape[1:]], names=["row", "column"]
+)
+flat = pd.concat(
+    {name: pd.DataFrame(m.reshape(6, -1).T, places, list(EMOTIONS)) for name, m in maps.items()}, names=["model"]
+)
+note = "Faces laid over each other by eyes and mouth; dots: the mean face. Images with landmarks: " + "; ".join(notes)
+note += ". In a difference red is more heat for the first model. Intervals stand at the region shares above."
+show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}", note)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from explorer_charts import interval_bars, reliability_diagram
-from explorer_store import choose_corpus, choose_model, percent_text, show_chart, start_page, stop_without
+from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
 from gimefive_hf.metrics import confidence_bins, mean_interval, reliability
 from gimefive_hf.result_queries import (
@@ -13,6 +13,7 @@ from gimefive_hf.result_queries import (
     corpora_of,
     find_row,
     order_models,
+    percent_text,
     tested_corpora,
 )
 from gimefive_hf.result_rows import class_scores

@@ -5,7 +5,7 @@ import streamlit as st
 from explorer_charts import heat_map, interval_bars
 from explorer_store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.result_queries import CORPUS_TITLES, find_row, tested_corpora
 
 store = start_page(
@@ -29,14 +29,26 @@ stop_without(
     f"{model} has no results on {CORPUS_TITLES[corpus]}, {subset} test images, {classes} classes.",
 )
 names = [*EMOTIONS, "neutral"][:classes]
+
+
+def cell(name: str) -> float:
+    """A cell of the confusion matrix; NaN if the store lacks it."""
+    row = find_row(store, model, "confusion", **where, **{"class": name})
+    return float("nan") if row is None else row["value"]
+
+
 counts = pd.DataFrame(
-    [[find_row(store, model, "confusion", **where, **{"class": f"{i}>{j}"})["value"] for j in names] for i in names],
+    [[cell(f"{i}>{j}") for j in names] for i in names],
     index=names,
     columns=names,
 )
 totals = counts.sum(axis=1)
 shares = counts.div(totals.where(totals > 0), axis=0)
-texts = shares.map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f} %") + "<br>" + counts.map("{:.0f}".format)
+texts = (
+    shares.map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f} %")
+    + "<br>"
+    + counts.map(lambda v: "" if pd.isna(v) else f"{v:,.0f}")
+)
 shares.index = texts.index = [f"{name} ({int(totals[name]):,})" for name in names]
 title = f"{model} on {CORPUS_TITLES[corpus]}, {subset} test images"
 show_chart(
@@ -50,7 +62,8 @@ rows = []
 for metric in ("recall", "precision"):
     for name in names:
         row = find_row(store, model, metric, **where, **{"class": name})
-        rows.append([name, metric, row["value"], row["low"], row["high"], row["n_scored"]])
+        if row is not None:
+            rows.append([name, metric, row["value"], row["low"], row["high"], row["n_scored"]])
 table = pd.DataFrame(rows, columns=["class", "metric", "value", "low", "high", "n"])
 recalls = table[table["metric"] == "recall"]
 show_chart(

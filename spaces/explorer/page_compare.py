@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from explorer_charts import interval_bars
-from explorer_store import choose, choose_corpus, show_chart, start_page, stop_without
+from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.metrics import mcnemar, mean_interval
 from gimefive_hf.result_queries import FLAGSHIP, aligned_predictions, corpora_of, order_models, right_of, tested_corpora
 
@@ -77,6 +77,4 @@ listed = pd.DataFrame(
 )
 st.dataframe(listed, hide_index=True)
 st.caption(f"{len(listed):,} of {len(index):,} images on which exactly one of the two is right.")
-st.download_button(
-    "Data (CSV)", listed.to_csv(index=False), f"differ-{first}-{second}.csv", "text/csv", key="csv-differ"
-)
+download_table(listed, f"differ-{first}-{second}-{corpus}")

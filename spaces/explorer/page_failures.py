@@ -1,42 +1,144 @@
-"""The most confident mistakes; pictures only where the corpora are on this machine."""
+"""Mistakes: the ones that were explained, with heat maps, and the list of all; pictures only where the corpora are."""
 
-import io
-import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_store import choose, choose_corpus, choose_model, start_page, stop_without
-from PIL import Image
+from explorer_charts import interval_bars
+from explorer_pictures import corpora_folder, draw_heat, read_picture
+from explorer_store import (
+    choose,
+    choose_corpus,
+    choose_model,
+    download_table,
+    show_chart,
+    start_page,
+    stop_without,
+    store_path,
+)
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.metrics import mean_interval
 from gimefive_hf.result_queries import CORPUS_TITLES, aligned_predictions, corpora_of, tested_corpora
-from gimefive_hf.result_rows import class_scores
+from gimefive_hf.result_rows import class_scores, image_groups
+from gimefive_hf.results import Store, read_arrays
 
-SHOWN = 24
+SHOWN = 12
+ABOUT = {
+    "confident mistake": "wrong answers that the model was surest of",
+    "near tie": "images on which the two best answers are closest, right or wrong",
+    "likely label error": "images whose label FER+'s ten annotators, or the model itself, doubt",
+}
 
 
-def corpora_folder() -> Path | None:
-    """`$GIMEFIVE_CORPORA`, or `../shared/corpora` beside the repository; None if there is neither."""
-    default = Path(__file__).parents[3] / "shared" / "corpora"
-    folder = Path(os.environ.get("GIMEFIVE_CORPORA") or default)
-    return folder if folder.is_dir() else None
+@st.cache_data(show_spinner=False)
+def cached_maps(path: str, changed: int) -> np.ndarray:
+    return read_arrays(Path(path))["maps"]
 
 
-def read_picture(folder: Path, corpus: str, source: str) -> Image.Image | None:
-    """One image of a corpus's zip file; None if this copy does not have it."""
-    path = folder / f"{corpus}.zip"
-    if not path.is_file():
+def stored_maps(model: str, rows: int) -> np.ndarray | None:
+    """Heat maps uint8 (rows, 2, side, side) of answer and label; None, and a word about it, if they do not fit."""
+    path = store_path() / f"failures_{model}.npz"
+    try:
+        maps = cached_maps(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+        if len(maps) < rows:
+            raise ValueError(f"{path.name} has {len(maps)} maps, failures.csv has rows up to {rows}")
+    except (ValueError, KeyError) as error:
+        st.info(f"No heat maps: {error}. `python -m training.failures --model {model} --data DIR` makes them.")
         return None
-    with zipfile.ZipFile(path) as archive:
-        if source not in archive.namelist():
-            return None
-        return Image.open(io.BytesIO(archive.read(source))).convert("RGB")
+    return maps
 
 
-store = start_page("Failures", "Wrong answers, the most confident ones first.")
+def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path | None) -> None:
+    """The failures that `training.failures` has explained, as far as they are among `answers`: pictures, and why."""
+    table = store.extras.get("failures")
+    if table is None or not (table["model"] == model).any():
+        st.info(
+            f"No failures of {model} have been explained yet: `python -m training.failures --model {model} --data DIR`."
+        )
+        return
+    part = table[(table["model"] == model) & table["corpus"].isin(answers["corpus"].unique())]
+    if not len(part):
+        st.info(f"No failures of {model} on this test split have been explained.")
+        return
+    present = answers[["corpus", "image", "confidence"]]
+    part = part.merge(present, left_on=["corpus", "source"], right_on=["corpus", "image"], how="left")
+    if not np.isclose(part["probability"], part["confidence"], atol=0.02).all():
+        st.warning(
+            f"These were explained with other weights than those of the stored predictions: "
+            f"`python -m training.failures --model {model} --data DIR` renews them."
+        )
+    kind = choose("Kind", [name for name in ABOUT if name in set(part["kind"])], "kind")
+    part = part[part["kind"] == kind]
+    images = part.groupby("corpus")["images"].first().sum()
+    st.caption(
+        f"{kind.capitalize()}s: {ABOUT[kind]}. The {min(len(part), SHOWN)} clearest of {len(part)} stored, out of "
+        f"{images:,} test images. Heat: what spoke for the answer, and what spoke for the label."
+    )
+    maps = stored_maps(model, int(table[table["model"] == model]["map"].max()) + 1)
+    for start in range(0, min(len(part), SHOWN), 3):
+        for column, row in zip(st.columns(3), part.iloc[start : start + 3].itertuples(), strict=False):
+            with column.container(border=True):
+                show_failure(row, None if maps is None else maps[row.map], folder)
+    columns = [
+        "kind",
+        "corpus",
+        "source",
+        "label",
+        "predicted",
+        "probability",
+        "label_probability",
+        "evidence",
+        "reason",
+    ]
+    download_table(part[columns], f"explained-failures-{model}-{kind.replace(' ', '-')}")
+
+
+def show_failure(row, maps: np.ndarray | None, folder: Path | None) -> None:
+    """One failure: the picture if there is one, its heat maps if there are any, and why."""
+    picture = None if folder is None else read_picture(folder, row.corpus, row.source)
+    shown = [] if picture is None else [picture]
+    if maps is not None:  # of a near tie that is right, answer and label have the same map
+        shown += [draw_heat(heat, picture) for heat in (maps if row.predicted != row.label else maps[:1])]
+    if shown:
+        st.image(shown, width=72)
+    verdict = "taken for" if row.predicted != row.label else "rightly taken for"
+    st.markdown(f"**{row.label}**, {verdict} **{row.predicted}** ({row.probability:.0%})")
+    st.caption(f"{row.evidence}. {row.reason}. {row.corpus}: {row.source}")
+
+
+def all_answers(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per test image: its label, the answer, and what both were given."""
+    probabilities, labels = class_scores(frame, 6)
+    names = np.array(EMOTIONS)
+    return pd.DataFrame(
+        {
+            "corpus": frame["corpus"].to_numpy(),
+            "image": frame["source"].to_numpy(),
+            "label": names[labels],
+            "predicted": names[probabilities.argmax(1)],
+            "confidence": probabilities.max(1),
+            "score of the label": probabilities[np.arange(len(labels)), labels],
+            "group": image_groups(frame),
+        }
+    )
+
+
+def show_shares(table: pd.DataFrame, title: str, key: str) -> None:
+    """The share of each label's images that is wrong."""
+    rows = []
+    for name, part in table.groupby("label"):
+        wrong = (part["label"] != part["predicted"]).to_numpy(float)
+        rows.append([name, "wrong", wrong.mean(), *mean_interval(wrong, part["group"].to_numpy(str)), len(part)])
+    shares = pd.DataFrame(rows, columns=["label", "measure", "value", "low", "high", "n"])
+    shares = shares.sort_values("value", ascending=False)
+    sizes = ", ".join(f"{row.label} {row.n:,}" for row in shares.itertuples())
+    note = f"95 % bootstrap intervals. Test images per label: {sizes}."
+    show_chart(interval_bars(shares, "label", "measure", title), shares, key, note)
+
+
+store = start_page("Failures", "What the model gets wrong, how sure it was, and what it looked at.")
 with st.sidebar:
     model = choose_model(store)
     corpora = tested_corpora(store, model)
@@ -44,44 +146,31 @@ with st.sidebar:
     corpus = choose_corpus(corpora)
     label = choose("Label", ["any", *EMOTIONS], "label")
     predicted = choose("Predicted as", ["any", *EMOTIONS], "predicted")
-frame = aligned_predictions(store, model, corpora_of(corpus))
-probabilities, labels = class_scores(frame, 6)
-answers = probabilities.argmax(1)
-names = np.array(EMOTIONS)
-table = pd.DataFrame(
-    {
-        "corpus": frame["corpus"].to_numpy(),
-        "image": frame["source"].to_numpy(),
-        "label": names[labels],
-        "predicted": names[answers],
-        "confidence": probabilities.max(1),
-        "score of the label": probabilities[np.arange(len(labels)), labels],
-    }
-)
+folder = corpora_folder()
+table = all_answers(aligned_predictions(store, model, corpora_of(corpus)))
+stop_without(len(table) > 0, f"The store has no predictions of {model} on {CORPUS_TITLES[corpus]}.")
+show_shares(table, f"{model} on {CORPUS_TITLES[corpus]}: share wrong", f"wrong-{model}-{corpus}")
+
+st.subheader("Explained")
+if folder is None:
+    st.info(
+        "The corpora are not on this machine, so heat maps, file names and scores are shown without the pictures, "
+        "which are not ours to publish. `GIMEFIVE_CORPORA=DIR` tells where they are."
+    )
+show_explained(store, model, table, folder)
+
+st.subheader("All wrong answers")
 of_label = table if label == "any" else table[table["label"] == label]
 wrong = of_label[of_label["label"] != of_label["predicted"]]
 wrong = wrong if predicted == "any" else wrong[wrong["predicted"] == predicted]
-wrong = wrong.sort_values("confidence", ascending=False)
+wrong = wrong.sort_values("confidence", ascending=False).drop(columns="group")
 asked = "" if label == "any" else f" of {label}"
 st.caption(
     f"{len(wrong):,} of {len(of_label):,} test images{asked} of {CORPUS_TITLES[corpus]}"
     + (" are wrong." if predicted == "any" else f" are taken for {predicted}.")
+    + " The most confident first."
 )
 stop_without(len(wrong) > 0, "No such mistakes.")
-st.dataframe(wrong.style.format({"confidence": "{:.1%}", "score of the label": "{:.1%}"}), hide_index=True, height=320)
-st.download_button(
-    "Data (CSV)", wrong.to_csv(index=False), f"failures-{model}-{corpus}.csv", "text/csv", key="csv-failures"
-)
-folder = corpora_folder()
-if folder is None:
-    st.info(
-        "The corpora are not on this machine, so only file names and scores are shown. "
-        "Their images are not ours to publish."
-    )
-else:
-    columns = st.columns(6)
-    for number, row in enumerate(wrong.head(SHOWN).itertuples()):
-        picture = read_picture(folder, row.corpus, row.image)
-        if picture is not None:
-            text = f"{row.label}, taken for {row.predicted} ({row.confidence:.0%})"
-            columns[number % 6].image(picture.resize((128, 128), Image.Resampling.BICUBIC), caption=text)
+percent = st.column_config.NumberColumn(format="percent")
+st.dataframe(wrong, hide_index=True, height=320, column_config={"confidence": percent, "score of the label": percent})
+download_table(wrong, f"failures-{model}-{corpus}")

@@ -3,67 +3,13 @@
 import pandas as pd
 import streamlit as st
 from explorer_charts import interval_bars
-from explorer_store import choose, choose_model, percent_text, show_chart, start_page
+from explorer_store import choose, choose_model, download_table, show_chart, start_page
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
-from gimefive_hf.result_queries import CORPUS_TITLES, find_row, order_models, tested_corpora
+from gimefive_hf.result_queries import CORPUS_TITLES, find_row, order_models, percent_text, tested_corpora
 from gimefive_hf.results import Store
+from gimefive_hf.weak_spots import LEAST_IMAGES, weak_spots
 
 METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error"]
-
-
-def weakest_spots(store: Store, model: str) -> list[str]:
-    """One sentence each on the weakest test split, class, confusion and corruption of a model."""
-    spots = []
-    # The aggregate and the paper's validation set repeat images of the others.
-    corpora = [c for c in tested_corpora(store, model) if c not in ("aggregate", "gimefive-valid")]
-    if not corpora:
-        return []
-    rows = [(find_row(store, model, corpus=c), c) for c in corpora]
-    row, corpus = min(rows, key=lambda pair: pair[0]["value"])
-    spots.append(f"**Test split:** {CORPUS_TITLES[corpus]}, accuracy {percent_text(row)} images.")
-    recalls = [
-        (found, c, name)
-        for c in corpora
-        for name in EMOTIONS
-        if (found := find_row(store, model, "recall", corpus=c, **{"class": name})) is not None
-        and found["n_scored"] >= 30
-    ]
-    if recalls:
-        row, corpus, name = min(recalls, key=lambda triple: triple[0]["value"])
-        spots.append(f"**Class:** {name} in {CORPUS_TITLES[corpus]}, recall {percent_text(row)} images.")
-    table = store.results
-    confusion = table[
-        (table["model"] == model)
-        & (table["metric"] == "confusion")
-        & (table["protocol"] == "aligned")
-        & (table["subset"] == "full")
-        & (table["classes"] == 6)
-        & (table["n_scored"] >= 30)
-        & table["corpus"].isin(corpora)
-    ].copy()
-    confusion = confusion[confusion["class"].map(lambda name: name.split(">")[0] != name.split(">")[1])]
-    if len(confusion):
-        row = (confusion.assign(share=confusion["value"] / confusion["n_scored"])).nlargest(1, "share").iloc[0]
-        label, predicted = row["class"].split(">")
-        spots.append(
-            f"**Confusion:** {label} taken for {predicted} in {CORPUS_TITLES[row['corpus']]}, "
-            f"{100 * row['share']:.1f} % ({row['value']:.0f} of {row['n_scored']:,} images)."
-        )
-    corrupted = table[
-        (table["model"] == model)
-        & (table["metric"] == "accuracy")
-        & table["protocol"].str.startswith("corrupted")
-        & (table["subset"] == "full")
-        & (table["classes"] == 6)
-    ]
-    if len(corrupted):
-        row = corrupted.nsmallest(1, "value").iloc[0]
-        _, name, strength = row["protocol"].split("/")
-        spots.append(
-            f"**Corruption:** {name.replace('_', ' ')} at strength {strength}, accuracy {percent_text(row)} images."
-        )
-    return spots
 
 
 def accuracy_table(store: Store, models: list[str], metric: str, subset: str) -> pd.DataFrame:
@@ -87,13 +33,23 @@ with st.sidebar:
     metric = choose("Metric", METRICS, "metric")
     subset = choose("Test images", ["full", "leak-free"], "subset")
 
-st.subheader(f"The weakest spots of {model}")
+st.subheader(f"Where {model} is weakest")
 facts = store.models[model]
+spots = weak_spots(store, model)
+if spots:
+    name, sentence = next(iter(spots.items()))
+    st.error(f"**{name}:** {sentence}", icon=":material/error:")
+    for name, sentence in list(spots.items())[1:]:
+        st.markdown(f"- **{name}:** {sentence}")
+    st.caption(
+        f"Among classes with at least {LEAST_IMAGES} test images; 95 % bootstrap intervals. [Confusion and classes]"
+        f"(classes?model={model}) and [Failures](failures?model={model}) show more."
+    )
+else:
+    st.info(f"{model} has no aligned test results.")
 st.caption(
     f"{facts.parameters:,} parameters, trained on {facts.trained_on}, revision {facts.revision}, scored {facts.date}."
 )
-for spot in weakest_spots(store, model):
-    st.markdown(f"- {spot}")
 
 st.subheader("Ours and published peers")
 table = accuracy_table(store, order_models(store), metric, subset)
@@ -126,6 +82,6 @@ if len(published):
         "intervals; each of its numbers is of a model trained on that column's corpus and selected on a set that "
         "consists of RAF-DB test images."
     )
-    st.download_button("Data (CSV)", together.to_csv(), "published.csv", "text/csv", key="csv-published")
+    download_table(together.reset_index(names="model"), "published")
 else:
     st.info("The store has no published figures (published.csv).")

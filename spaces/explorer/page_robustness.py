@@ -3,9 +3,18 @@
 import pandas as pd
 import streamlit as st
 from explorer_charts import interval_bars, lines
-from explorer_store import show_chart, start_page, stop_without
+from explorer_store import choose, show_chart, start_page, stop_without
 
-from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models
+from gimefive_hf.metrics import mean_interval
+from gimefive_hf.result_queries import (
+    CORPUS_TITLES,
+    FLAGSHIP,
+    aligned_predictions,
+    find_row,
+    order_models,
+    right_of,
+)
+from gimefive_hf.result_rows import image_groups
 
 store = start_page(
     "Robustness",
@@ -26,36 +35,49 @@ stop_without(
     "--protocol corrupted --corpora raf-db --sample 600`.",
 )
 with st.sidebar:
-    model = st.selectbox(
-        "Model", models, index=models.index(FLAGSHIP) if FLAGSHIP in models else 0, key="model", bind="query-params"
-    )
+    model = choose("Model", models, "model", FLAGSHIP)
 part = corrupted[corrupted["model"] == model].copy()
 part[["corruption", "strength"]] = part["protocol"].str.split("/", expand=True)[[1, 2]]
 part["corruption"] = part["corruption"].str.replace("_", " ")
 part["strength"] = part["strength"].astype(int)
 corpus = part["corpus"].iloc[0]
 part = part[part["corpus"] == corpus]
-start = find_row(store, model, corpus=corpus)
+aligned = aligned_predictions(store, model, [corpus])
+drawn = store.predictions[
+    (store.predictions["model"] == model) & store.predictions["protocol"].isin(part["protocol"].unique())
+]
+# Strength 0: the same images as they are given, so that all points of a curve have the same denominator.
+aligned = aligned[aligned["source"].isin(drawn["source"].unique())]
 columns = ["corruption", "strength", "value", "low", "high", "n_scored"]
 curves = part[columns]
-if start is not None:
-    zero = pd.DataFrame(
-        [
-            [name, 0, start["value"], start["low"], start["high"], start["n_scored"]]
-            for name in curves["corruption"].unique()
-        ],
-        columns=columns,
-    )
+if len(aligned):
+    right = right_of(aligned).astype(float)
+    start = [0, right.mean(), *mean_interval(right, image_groups(aligned)), len(right)]
+    zero = pd.DataFrame([[name, *start] for name in curves["corruption"].unique()], columns=columns)
     curves = pd.concat([zero, curves], ignore_index=True)
-curves = curves.sort_values(["corruption", "strength"])
-note = f"{CORPUS_TITLES[corpus]} test split: {part['n_scored'].max():,} evenly drawn images per point"
-note += f", {start['n_scored']:,} at strength 0" if start is not None else ""
+curves = curves.sort_values(["corruption", "strength"]).rename(columns={"n_scored": "n"})
+note = f"{CORPUS_TITLES[corpus]} test split: the same {part['n_scored'].max():,} evenly drawn images at every point"
+if not len(aligned):
+    note += "; strength 0 is missing, because the store has no aligned predictions of them"
 show_chart(
     lines(curves, "strength", "corruption", f"{model}: accuracy under corruption", "accuracy"),
     curves,
     f"robustness-{model}",
     note + "; 95 % bootstrap intervals.",
 )
+if len(models) > 1:
+    st.subheader("Model against model")
+    of_corpus = corrupted[corrupted["corpus"] == corpus]
+    strength = of_corpus["protocol"].str.split("/").str[2].astype(int)
+    means = of_corpus.assign(strength=strength).groupby(["model", "strength"], sort=True)
+    means = means.agg(value=("value", "mean"), n=("n_scored", "sum")).reset_index()
+    show_chart(
+        lines(means, "strength", "model", f"mean accuracy over the corruptions, {CORPUS_TITLES[corpus]}", "accuracy"),
+        means,
+        "robustness-models",
+        "Mean over the corruptions that the store has; n counts answers, so each image once per corruption. Intervals "
+        "stand at the single corruptions above.",
+    )
 st.subheader("As deployed: found again by our detector in a larger scene")
 rows = []
 for name in order_models(store, cross=True):

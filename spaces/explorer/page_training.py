@@ -4,7 +4,8 @@ import streamlit as st
 from explorer_charts import lines
 from explorer_store import choose, show_chart, start_page, stop_without
 
-from gimefive_hf.result_queries import FLAGSHIP
+from gimefive_hf.metrics import share_interval
+from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP
 
 store = start_page(
     "Training curves", "Measured during training on images held out of the training splits, never on a test split."
@@ -18,10 +19,21 @@ with st.sidebar:
     metric = choose("Metric", sorted(curves["metric"].unique()), "metric", "accuracy")
 part = curves[(curves["model"] == model) & (curves["metric"] == metric)].sort_values(["corpus", "step"])
 stop_without(len(part) > 0, f"{model} has no curve of {metric}.")
-minutes = part["minutes"].max()
+part = part.assign(corpus=part["corpus"].map(lambda name: CORPUS_TITLES.get(name, name)))
 note = f"{part['step'].nunique()} evaluations, up to step {part['step'].max():,}"
+minutes = part["minutes"].max()
 note += f", {minutes / 60:.1f} hours of training. " if minutes == minutes else ". "
-note += "Validation images: raf-db 584, fer2013 1,675 with neutral, affectnet 1,228; intervals are not stored per step."
+sizes = part.dropna(subset="n").groupby("corpus", sort=False)["n"].first()
+unknown = [corpus for corpus in part["corpus"].unique() if corpus not in sizes]
+note += "Held-out images: " + ", ".join(
+    [*(f"{c} {n:,.0f}" for c, n in sizes.items()), *(f"{c} unknown" for c in unknown)]
+)
+if metric == "accuracy":
+    bounds = [share_interval(row.value, row.n) for row in part.itertuples()]
+    part[["low", "high"]] = bounds
+    note += "; bars: 95 % Wilson intervals."
+else:
+    note += "; no interval, because the images of each class are not recorded per step."
 share = bool(part["value"].between(0, 1).all())
 show_chart(
     lines(part, "step", "corpus", f"{model}: {metric} on held-out images", metric, share),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 from .emotions import EMOTIONS
 
@@ -62,6 +63,7 @@ class GiMeFiveConfig(PreTrainedConfig):
         strides: stride with which each stage of `"face-resnet"` begins, one number per stage.
         batch_norm: batch norm after each convolution of `"conv"`.
         share_batch_norm: one batch norm for all convolutions of a block, as in the paper's VGG.
+        hidden_act: activation of `"conv"` and of the classifier's hidden layers, a name of transformers' `ACT2FN`.
         se_stages: indices of the stages of `"conv"` or `"residual"` that end in squeeze-and-excitation
             (for `"residual"`, 0 is the stem).
         se_reduction: reduction of the squeeze-and-excitation bottleneck.
@@ -95,6 +97,7 @@ class GiMeFiveConfig(PreTrainedConfig):
     strides: list[int] | tuple[int, ...] | None = None
     batch_norm: bool = True
     share_batch_norm: bool = False
+    hidden_act: str = "relu"
     se_stages: list[int] | tuple[int, ...] = ()
     se_reduction: int = 16
     pool_dropout: float = 0.2
@@ -146,6 +149,10 @@ class GiMeFiveConfig(PreTrainedConfig):
                 raise ValueError(
                     f"{name} must hold one positive number per stage of widths={self.widths}; got {values}"
                 )
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act must be one of {', '.join(sorted(ACT2FN))}; got {self.hidden_act!r}")
+        if self.hidden_act != "relu" and self.architecture != "conv":
+            raise ValueError(f"hidden_act={self.hidden_act!r} needs architecture='conv'; got {self.architecture!r}")
         if self.pooling not in ("avg", "flatten"):
             raise ValueError(f"pooling must be 'avg' or 'flatten'; got {self.pooling!r}")
         if self.num_channels not in (1, 3):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
     BaseModelOutputWithPoolingAndNoAttention,
@@ -30,7 +31,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class ConvBlock(GradientCheckpointingLayer):
-    """3×3 convolutions with ReLU, then 2×2 max-pool: (batch, c, h, w) → (batch, width, h/2, w/2)."""
+    """3×3 convolutions with an activation, then 2×2 max-pool: (batch, c, h, w) → (batch, width, h/2, w/2)."""
 
     def __init__(self, config: GiMeFiveConfig, stage: int, in_channels: int):
         super().__init__()
@@ -40,7 +41,8 @@ class ConvBlock(GradientCheckpointingLayer):
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in pairwise(channels))
         count = 0 if not config.batch_norm else 1 if config.share_batch_norm else depth
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(count))
-        # Also the place where a class activation map reads the features: after the last ReLU, before the pooling.
+        self.activation = ACT2FN[config.hidden_act]
+        # Also the place where a class activation map reads the features: after the last activation, before the pooling.
         self.features = SqueezeExcitation(width, config.se_reduction) if stage in config.se_stages else nn.Identity()
         self.pool = nn.MaxPool2d(2)
         last = stage == len(config.widths) - 1
@@ -51,7 +53,7 @@ class ConvBlock(GradientCheckpointingLayer):
             x = conv(x)
             if self.norms:
                 x = self.norms[min(index, len(self.norms) - 1)](x)
-            x = x.relu()
+            x = self.activation(x)
         return self.dropout(self.pool(self.features(x)))
 
 
@@ -219,7 +221,7 @@ class GiMeFiveModel(GiMeFivePreTrainedModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The module whose output is the last convolutional feature map, after its ReLU and before any pooling."""
+        """The module whose output is the last convolutional feature map, after its activation and before any pooling."""
         if self.timm is not None:
             return self.features
         return self.stages[-1].features if self.config.architecture == "conv" else self.stages[-1]
@@ -332,11 +334,11 @@ def zoom(images: Tensor, factor: float) -> Tensor:
 
 
 def build_classifier(config: GiMeFiveConfig, in_features: int) -> nn.Sequential:
-    """Linear layers with ReLU between them; dropout once, after the first hidden layer or before the only layer."""
+    """Linear layers with an activation between them; dropout once, after the first hidden layer or before the only layer."""
     widths = [in_features, *config.classifier_widths]
     layers: list[nn.Module] = [nn.BatchNorm1d(in_features)] if config.classifier_batch_norm else []
     for index, (i, o) in enumerate(pairwise(widths)):
-        layers += [nn.Linear(i, o), nn.ReLU()]
+        layers += [nn.Linear(i, o), ACT2FN[config.hidden_act]]
         if index == 0:
             layers.append(nn.Dropout(config.classifier_dropout))
     if len(widths) == 1:

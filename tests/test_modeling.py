@@ -109,6 +109,8 @@ def test_labels_are_the_one_order():
         (dict(pool_dropout=1.5), "pool_dropout"),
         (dict(num_channels=2), "num_channels"),
         (dict(pooling="max"), "pooling"),
+        (dict(hidden_act="rleu"), "hidden_act must be one of"),
+        (dict(architecture="residual", hidden_act="gelu"), "needs architecture='conv'"),
         (dict(confidence_threshold=2.0), "confidence_threshold"),
         (dict(widths="wide"), "widths"),
     ],
@@ -220,6 +222,19 @@ def test_temperature_and_flip_average():
         model.config.temperature = 1.0
         model.config.flip_average = True
         torch.testing.assert_close(model(x).logits, (plain + mirrored) / 2)
+
+
+def test_hidden_act_is_used_by_the_blocks_and_the_classifier():
+    x = torch.randn(2, 3, 16, 16)
+    logits = []
+    for name in ("relu", "leaky_relu"):
+        torch.manual_seed(0)
+        model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, hidden_act=name)).eval()
+        kinds = [type(m).__name__ for m in model.modules() if type(m).__name__ in ("ReLU", "LeakyReLU")]
+        assert kinds == [{"relu": "ReLU", "leaky_relu": "LeakyReLU"}[name]] * 3  # two blocks, one hidden layer
+        with torch.no_grad():
+            logits.append(model(x).logits)
+    assert not torch.allclose(*logits)
 
 
 def test_zoom_average_is_the_mean_over_zoomed_and_mirrored_images():

@@ -221,7 +221,7 @@ class GiMeFiveModel(GiMeFivePreTrainedModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The module whose output is the last convolutional feature map, after its activation and before any pooling."""
+        """The module whose output is the last convolutional feature map, after its activation, before any pooling."""
         if self.timm is not None:
             return self.features
         return self.stages[-1].features if self.config.architecture == "conv" else self.stages[-1]
@@ -334,7 +334,7 @@ def zoom(images: Tensor, factor: float) -> Tensor:
 
 
 def build_classifier(config: GiMeFiveConfig, in_features: int) -> nn.Sequential:
-    """Linear layers with an activation between them; dropout once, after the first hidden layer or before the only layer."""
+    """Linear layers, activations between them; dropout once, after the first hidden layer or before the only layer."""
     widths = [in_features, *config.classifier_widths]
     layers: list[nn.Module] = [nn.BatchNorm1d(in_features)] if config.classifier_batch_norm else []
     for index, (i, o) in enumerate(pairwise(widths)):

@@ -28,8 +28,8 @@ def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.
     The one row of results.csv that fits, by default of all six-class images of an aligned test split; None if there
     is none, because missing is not zero. `where` names the corpus and whatever else of RESULT_KEY differs.
     """
-    wanted = {"model": model, "metric": metric, "split": "test", "subset": "full", "protocol": "aligned"}
-    wanted |= {"classes": 6, "class": ""} | where
+    wanted = {"split": "test", "subset": "full", "protocol": "aligned", "classes": 6, "class": ""} | where
+    wanted |= {"model": model, "metric": metric}
     assert set(wanted) == set(RESULT_KEY), wanted
     position = store.positions.get(tuple(wanted[name] for name in RESULT_KEY))
     return None if position is None else store.results.iloc[position]

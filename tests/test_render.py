@@ -1,11 +1,20 @@
 """Tables between markers, and cards with metadata that huggingface_hub reads back."""
 
+import itertools
+import json
+from dataclasses import asdict, replace
+
+import pandas as pd
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
+from gimefive_hf.result_rows import update_results
 from gimefive_hf.results import read_store
+from training.audit_sentences import audit_sentences, count_rows
 from training.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
-from training.tables import TABLES, headline, percent
+from training.scorers import hash_file
+from training.settings import make_settings
+from training.tables import TABLES, faithfulness, headline, leakage, percent
 
 from .results_cases import make_store
 
@@ -95,6 +104,77 @@ def test_render_names_stale_files(store, tmp_path):
     files = render(store, tmp_path)
     assert headline(store) in files[tmp_path / "README.md"]
     assert tmp_path / "cards" / "models" / "gimefive.md" in files
+
+
+def test_every_bundled_model_of_ours_gets_a_card(tmp_path):
+    make_store(tmp_path / "store", {"gimefive": 0.8, "gimefive-two": 0.7, "peer": 0.6})
+    folder = tmp_path / "gimefive_hf" / "checkpoints" / "gimefive-two"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"temperature": 1.25, "architecture": "plain"}))
+    (folder / "settings.json").write_text(json.dumps(asdict(make_settings({"seed": 7, "steps": 1575}, "test"))))
+    run = {"training_images": {"raf-db": 9163}, "held_out_images": {"raf-db": 584}, "finished_step": 1575}
+    run |= {"best_step": 1500, "held_out": {"raf-db_accuracy": 82.7}, "seconds": 7200, "threads": 2, "processes": 1}
+    (folder / "run.json").write_text(json.dumps(run))
+    files = render(read_store(tmp_path / "store"), tmp_path)
+    card = files[folder / "README.md"]
+    assert files[tmp_path / "cards" / "models" / "gimefive-two.md"] == card
+    assert tmp_path / "cards" / "models" / "peer.md" not in files
+    for part in (
+        'from_pretrained("gimefive-two")',
+        "# gimefive-two:",
+        "9,163 images, 1,575 steps of",
+        "raf-db 82.7 % of 584",
+        "seed 7",
+        "1.250",
+        "Training took 2.0 hours",
+        "about 0.06 kWh",
+        "only gimefive-two right",
+        "**Weakest spot:** of the 40 faces labelled",
+    ):
+        assert part in card, part
+    assert "dlib" not in card  # only the flagship's network comes from there
+    assert ModelCard(card).data.model_name == "gimefive-two"
+    for line, following in itertools.pairwise(card.splitlines()):  # a table that text runs into swallows it
+        assert not (line.startswith("|") and following and not following.startswith("|")), line
+
+
+def test_audit_sentences_by_hand():
+    audit = {
+        "leaks": {"raf-db": {"images": 200, "leaked": 3, "kinds": {"near": 2, "exact": 1}}},
+        "conflicts": {"by_corpus": {"raf-db": 0}},
+        "faces": {"raf-db": {"looked_at": 50, "without_face": 5}},
+        "counts": {"raf-db": {"train": {"fear": 5, "happiness": 1200}, "test": {"happiness": 7}}},
+    }
+    leaks, faces = audit_sentences(audit, "raf-db")
+    assert leaks.startswith("3 of 200 (1.5 %) test images") and leaks.endswith("(near 2, exact 1).")
+    assert "5 of 50 (10.0 %)" in faces
+    assert audit_sentences(audit, "tfeid") == []
+    header, rows = count_rows(audit, "raf-db")
+    assert header == ["split", "images", "happiness", "fear"]
+    assert rows == [["train", "1,205", "1,200", "5"], ["test", "7", "7", "0"]]
+
+
+def test_leakage_counts_the_twins(store, tmp_path):
+    make_store(tmp_path, {"gimefive": 0.8})
+    leaked = pd.DataFrame({"corpus": "raf-db", "source": [f"raf-db/{i:03d}.jpg" for i in range(12)]})
+    leaked.to_csv(tmp_path / "leaked_test_images.csv", index=False)
+    update_results(tmp_path)
+    text = leakage(read_store(tmp_path))
+    assert "| RAF-DB | 240 | 12 (5.0 %) |" in text
+    assert "of 228 |" in text
+    assert "no list of leaked test images" in leakage(store)
+
+
+def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.tables.CHECKPOINTS", tmp_path)
+    (tmp_path / "gimefive").mkdir()
+    (tmp_path / "gimefive" / "model.safetensors").write_bytes(b"weights")
+    row = {"model": "gimefive", "weights": hash_file(tmp_path / "gimefive" / "model.safetensors"), "method": "cam"}
+    row |= {"gap": 0.3, "gap_low": 0.2, "gap_high": 0.4, "images": 5, "verdict": "invented"}
+    now = replace(store, extras={"faithfulness": pd.DataFrame([row])})
+    assert "earlier weights" not in faithfulness(now)
+    old = replace(store, extras={"faithfulness": pd.DataFrame([row | {"weights": "0123"}])})
+    assert "Measured on earlier weights of gimefive (0123)" in faithfulness(old)
 
 
 def test_readmes_and_cards_are_those_of_the_store():

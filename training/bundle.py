@@ -26,6 +26,8 @@ CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
 CODE = ("configuration_gimefive.py", "emotions.py", "image_processing_gimefive.py", "modeling_gimefive.py")
 # What tells where the figures in the config come from.
 RECORDS = ("calibration.json", "reliability.png")
+# How the run went that the checkpoint is the outcome of: its card tells it.
+RUN_RECORDS = ("settings.json", "run.json")
 MAX_BYTES = 25_000_000
 
 
@@ -49,6 +51,11 @@ def bundle(checkpoint: Path, name: str) -> Path:
     for record in RECORDS:
         if (checkpoint / record).is_file():
             shutil.copyfile(checkpoint / record, folder / record)
+    for record in RUN_RECORDS:
+        if (checkpoint.parent / record).is_file():
+            shutil.copyfile(checkpoint.parent / record, folder / record)
+        else:
+            (folder / record).unlink(missing_ok=True)  # of an earlier run under this name
     for code in CODE:
         (folder / code).unlink(missing_ok=True)
         (folder / code).symlink_to(Path("..") / ".." / code)

@@ -4,7 +4,8 @@ Put the held-out metrics of a training run into the store's curves.csv.
     python -m training.record_curves --model gimefive --run runs/flagship
 
 Reads the `curves.csv` of `training.train`, whose held-out columns are named `eval_CORPUS_METRIC`, and `run.json`, if
-there is one; or `history.json`, a list of {"step", "minutes", corpus: {metric: percent}}. Curves of the same model are replaced.
+there is one; or `history.json`, a list of {"step", "minutes", corpus: {metric: percent}}. Curves of the same model are
+replaced.
 """
 
 import argparse

@@ -10,24 +10,31 @@ and the README.md beside the bundled checkpoint.
 """
 
 import argparse
-import csv
 import json
 import re
 import sys
 import tomllib
-from collections import Counter
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models, tested_corpora
 from gimefive_hf.results import DEFAULT_STORE, Store, read_store
+from gimefive_hf.weak_spots import weak_spots
 
-from .tables import TABLES, markdown_table, no_results, percent
+from .audit_sentences import audit_sentences, count_rows
+from .tables import MODEL_TABLES, STORE_TABLES, TABLES, markdown_table, no_results, percent
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (/?)results:([\w-]+) -->")
+STARTS = {
+    "random": "random weights",
+    "face-identity": "face-identity weights",
+    "vgg16": "ImageNet weights",
+    "checkpoint": "the weights of an earlier run",
+}
 METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1"}
 
 
@@ -106,24 +113,44 @@ def model_metadata(store: Store, model: str) -> str:
     return data.to_yaml()
 
 
+def read_json(checkpoint: Path | None, name: str) -> dict | None:
+    """A record beside the checkpoint, None if there is none."""
+    path = None if checkpoint is None else checkpoint / name
+    return json.loads(path.read_text()) if path is not None and path.is_file() else None
+
+
+def training_hours(store: Store, model: str, run: dict | None) -> float | None:
+    """Hours of the training run: from its record, else from its curves."""
+    if run is not None:
+        return run["seconds"] / 3600
+    minutes = store.curves[store.curves["model"] == model]["minutes"].max()
+    return None if pd.isna(minutes) else minutes / 60
+
+
 def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
-    """The card of one model; temperature and threshold come from the checkpoint's config, if it is there."""
-    config = {}
-    if checkpoint is not None and (checkpoint / "config.json").is_file():
-        config = json.loads((checkpoint / "config.json").read_text())
+    """The card of one model; how it was trained and calibrated comes from the records in `checkpoint`, if there."""
+    config = read_json(checkpoint, "config.json") or {}
+    run = read_json(checkpoint, "run.json")
     facts = store.models[model]
     trained_on = facts.trained_on.split("+")
-    minutes = store.curves[store.curves["model"] == model]["minutes"].max()
-    corpora = read_corpora()
+    corpora, audit = read_corpora(), read_audit()
     return template("model_card.md.jinja").render(
         metadata=model_metadata(store, model),
         facts=facts,
-        tables={name: table(store) for name, table in TABLES.items()},
+        tables={name: table(store) for name, table in STORE_TABLES.items()}
+        | {name: table(store, model) for name, table in MODEL_TABLES.items()},
+        weak=weak_spots(store, model),
         trained_on=[corpora[name]["title"] if name in corpora else name for name in trained_on],
-        corpora=[corpora[name] for name in trained_on if name in corpora],
+        corpora=[corpora[name] | {"audited": audit_sentences(audit, name)} for name in trained_on if name in corpora],
+        architecture=config.get("architecture"),
         temperature=config.get("temperature"),
         threshold=config.get("confidence_threshold"),
-        minutes=None if minutes != minutes else minutes,  # NaN: no curves
+        flip_average=config.get("flip_average"),
+        settings=read_json(checkpoint, "settings.json"),
+        starts=STARTS,
+        run=run,
+        hours=training_hours(store, model, run),
+        threads=2 if run is None else run["threads"] * run["processes"],
     )
 
 
@@ -132,15 +159,9 @@ def read_corpora() -> dict[str, dict[str, str]]:
     return tomllib.loads((ROOT / "cards" / "corpora.toml").read_text())
 
 
-def split_table(corpus: str) -> str:
-    """Images per split, counted from the split list; None of it is typed in."""
-    path = ROOT / "training" / "splits" / f"{corpus}.csv"
-    if not path.is_file():
-        return "See the parts."
-    with open(path, newline="") as file:
-        counts = Counter(row["split"] for row in csv.DictReader(file))
-    rows = [[split, f"{counts[split]:,}"] for split in ("train", "validation", "test") if counts[split]]
-    return markdown_table(["split", "images, all classes"], rows)
+def read_audit() -> dict:
+    """training/results/audit.json, as `training.audit` wrote it."""
+    return json.loads((DEFAULT_STORE / "audit.json").read_text())
 
 
 def dataset_card(store: Store, corpus: str) -> str:
@@ -166,11 +187,14 @@ def dataset_card(store: Store, corpus: str) -> str:
                     percent(find_row(store, model, corpus=corpus, subset="leak-free"), n=True),
                 ]
             )
+    audit = read_audit()
+    header, counts = count_rows(audit, corpus)
     table = markdown_table(["accuracy %, six classes [95 % interval]", "all test images", "leak-free"], rows)
     return template("dataset_card.md.jinja").render(
         metadata=data.to_yaml(),
         corpus=about,
-        splits=split_table(corpus),
+        splits=markdown_table(header, counts) if counts else "See the parts.",
+        audited=audit_sentences(audit, corpus),
         results=table if rows else no_results("any model"),
     )
 
@@ -182,12 +206,14 @@ def render(store: Store, root: Path = ROOT) -> dict[Path, str]:
     for path in (root / "README.md", *pages):
         if path.is_file():
             files[path] = fill_markers(path.read_text(), store, path.relative_to(root).as_posix())
-    checkpoint = root / "gimefive_hf" / "checkpoints" / FLAGSHIP
-    if FLAGSHIP in store.models:
-        card = model_card(store, FLAGSHIP, checkpoint)
-        files[root / "cards" / "models" / f"{FLAGSHIP}.md"] = card
-        if checkpoint.is_dir():
-            files[checkpoint / "README.md"] = card
+    checkpoints = root / "gimefive_hf" / "checkpoints"
+    bundled = {path.parent.name for path in checkpoints.glob("*/config.json")}
+    for model in sorted(store.models):
+        if model == FLAGSHIP or model in bundled:
+            card = model_card(store, model, checkpoints / model)
+            files[root / "cards" / "models" / f"{model}.md"] = card
+            if model in bundled:
+                files[checkpoints / model / "README.md"] = card
     for corpus in read_corpora():
         files[root / "cards" / "datasets" / f"{corpus}.md"] = dataset_card(store, corpus)
     return files

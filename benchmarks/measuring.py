@@ -1,5 +1,6 @@
 """What every benchmark needs: wall and processor time, the machine's facts, a table in Markdown."""
 
+import argparse
 import os
 import platform
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gimefive_hf.backends import make_recognizer
+from gimefive_hf.backends import SINGLE_VIEW, make_recognizer
 from gimefive_hf.recognizer import ExpressionRecognizer
 
 HERE = Path(__file__).parent
@@ -42,42 +43,61 @@ def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return results
 
 
-def matrix_peak(precision: str, side: int = 1024, repeats: int = 8) -> float:
+# Rows, inner side and columns of the products that are tried: what is fastest depends on the caches.
+SHAPES = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024), (8192, 512, 512))
+
+
+def matrix_peak(precision: str, repeats: int = 6) -> float:
     """
-    The best GFLOP/s (for int8: billion operations) of one core, by processor time, in a matrix product of `side`, of
-    torch's and onnxruntime's, whichever is faster on this processor.
+    The best GFLOP/s (for int8: billion operations) of one core, by processor time, of all matrix products that torch
+    and onnxruntime have for this precision, in all of `SHAPES`. Convolutions of these libraries can hardly be faster.
 
     Args:
-        precision: "fp32", "bf16" (torch only) or "int8" (onnxruntime only).
+        precision: "fp32", "bf16" or "int8".
     """
-    products = []
-    if precision != "int8":
-        a = torch.randn(side, side).to(torch.bfloat16 if precision == "bf16" else torch.float32)
-        products.append(lambda: a @ a)
-    if precision != "bf16":
-        products.append(onnx_product(precision, side))
-    best = min(timed(product).cpu for product in products for _ in range(repeats))
-    return 2 * side**3 / best / 1e9
+    best = 0.0
+    for rows, inner, columns in SHAPES:
+        for product in products(precision, rows, inner, columns):
+            product()  # packs, chooses a kernel
+            seconds = min(timed(product).cpu for _ in range(repeats))
+            best = max(best, 2 * rows * inner * columns / seconds / 1e9)
+    return best
 
 
-def onnx_product(precision: str, side: int) -> Callable[[], object]:
+def products(precision: str, rows: int, inner: int, columns: int) -> list[Callable[[], object]]:
+    """One matrix product of each library that has it."""
+    if precision == "int8":
+        left = torch.randint(-127, 127, (rows, inner), dtype=torch.int8)
+        right = torch.randint(-127, 127, (inner, columns), dtype=torch.int8)
+        return [lambda: torch._int_mm(left, right), onnx_product(precision, rows, inner, columns)]
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = torch.randn(rows, inner).to(kind), torch.randn(inner, columns).to(kind)
+    found: list[Callable[[], object]] = [lambda: a @ b]
+    return found if precision == "bf16" else [*found, onnx_product(precision, rows, inner, columns)]
+
+
+def onnx_product(precision: str, rows: int, inner: int, columns: int) -> Callable[[], object]:
     """A matrix product in onnxruntime on one thread: float32, or uint8 times int8 as its quantised networks have it."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     random = np.random.default_rng(0)
     if precision == "fp32":
-        left = random.standard_normal((side, side), np.float32)
-        operator, kinds, right = "MatMul", (TensorProto.FLOAT, TensorProto.FLOAT), left.copy()
+        left = random.standard_normal((rows, inner), np.float32)
+        operator, kinds, right = (
+            "MatMul",
+            (TensorProto.FLOAT, TensorProto.FLOAT),
+            random.standard_normal((inner, columns), np.float32),
+        )
     else:
-        left = random.integers(0, 255, (side, side), np.uint8)
-        right = random.integers(-127, 127, (side, side), np.int8)
+        left = random.integers(0, 255, (rows, inner), np.uint8)
+        right = random.integers(-127, 127, (inner, columns), np.int8)
         operator, kinds = "MatMulInteger", (TensorProto.UINT8, TensorProto.INT32)
     graph = helper.make_graph(
         [helper.make_node(operator, ["a", "b"], ["c"])],
         "product",
-        [helper.make_tensor_value_info("a", kinds[0], [side, side])],
-        [helper.make_tensor_value_info("c", kinds[1], [side, side])],
+        [helper.make_tensor_value_info("a", kinds[0], [rows, inner])],
+        [helper.make_tensor_value_info("c", kinds[1], [rows, columns])],
         [numpy_helper.from_array(right, "b")],  # a constant, like weights, which is packed once
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -114,6 +134,23 @@ def write_results(name: str, title: str, command: str, paragraphs: Sequence[str]
     head = f"# {title}\n\nWritten by `{command}`; do not edit.\n\n{machine()}\n"
     path.write_text("\n\n".join([head.rstrip(), *paragraphs]) + "\n", encoding="utf-8")
     return path
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """The options of `backends_and_views`."""
+    parser.add_argument("--model", default="gimefive")
+    parser.add_argument("--onnx", type=Path, help="of `gimefive export`")
+    parser.add_argument("--int8", type=Path, help="of `gimefive export --int8`")
+    parser.add_argument("--int8-single", type=Path, help="of `gimefive export --int8 --single-view`")
+
+
+def backends_and_views(args: argparse.Namespace) -> dict[str, ExpressionRecognizer]:
+    """`backends` for the options of `add_models`, and the fastest of them with one pass per face."""
+    recognizers = backends(args.model, args.onnx, args.int8)
+    recognizers["torch bf16, single view"] = make_recognizer(args.model, precision="bf16", **SINGLE_VIEW)
+    if args.int8_single:
+        recognizers["ONNX int8, single view"] = make_recognizer(str(args.int8_single), "onnx")
+    return recognizers
 
 
 def backends(model: str, onnx: Path | None, int8: Path | None, prefix: str = "") -> dict[str, ExpressionRecognizer]:

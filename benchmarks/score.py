@@ -1,19 +1,22 @@
 """
 Images per second of `gimefive score --crops` beside the paper's script, on the same aligned crops.
 
-    python -m benchmarks.score --crops DIR [--model gimefive] [--onnx model.onnx] [--int8 model-int8.onnx]
+    python -m benchmarks.score --crops DIR --onnx model.onnx --int8 int8.onnx --int8-single int8-single.onnx
 """
 
 import argparse
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import median
+
+import torch
 
 from gimefive_hf.score import score_folder
 
 from . import papers_way
-from .measuring import backends, interleaved, table, write_results
+from .measuring import add_models, backends_and_views, interleaved, table, write_results
 
 
 def main() -> None:
@@ -21,9 +24,7 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--model", default="gimefive")
-    parser.add_argument("--onnx", type=Path)
-    parser.add_argument("--int8", type=Path)
+    add_models(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "crops"
@@ -32,10 +33,13 @@ def main() -> None:
         for index, path in enumerate(paths):
             shutil.copy(path, folder / f"{index:05d}.jpg")
         network = papers_way.papers_network()
-        recognizers = backends(args.model, args.onnx, args.int8, "gimefive score, ")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as the command has it: batches run side by side
+        recognizers = backends_and_views(args)
+        torch.set_num_threads(threads)
         works = {"the paper's script": lambda: papers_way.score_folder(network, folder)}
-        for name, fer in recognizers.items():
-            works[name] = lambda fer=fer: score_folder(fer, folder, Path(place) / "s.csv", crops=True, overwrite=True)
+        score = partial(score_folder, folder=folder, output=Path(place) / "s.csv", crops=True, overwrite=True)
+        works |= {f"gimefive score, {name}": partial(score, fer) for name, fer in recognizers.items()}
         results = interleaved(works, args.repeats)
     base = results["the paper's script"]
     rows = []
@@ -56,7 +60,9 @@ def main() -> None:
         f"{len(paths)} aligned crops as JPEG files, {args.repeats} runs of each in turn. The paper's script: PIL, the "
         "paper's transforms and network (10.5 M parameters, 64×64, 0.63 GFLOP), one image at a time in fp32, all "
         "threads. Ours: the whole command without its start, decoding, journal and table included, with the network of "
-        f"`{Path(args.model).name}`. Both write six scores per file; the networks are not the same."
+        f"`{Path(args.model).name}`, one batch per core at a time. Both write six scores per file; the networks are "
+        'not the same. "Single view" is `--single-view`: one pass per face instead of the average over the views that '
+        "the model's config names, which all others compute; what that costs in accuracy stands in RESULTS-latency.md."
     )
     print(
         write_results("score", "Scoring a folder of crops", "python -m benchmarks.score", [text, table(header, rows)])

@@ -11,6 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, help="file to write: .onnx")
     parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
     parser.add_argument("--format", choices=["onnx"], default="onnx", help="of the file (default: onnx)")
+    parser.add_argument(
+        "--single-view",
+        action="store_true",
+        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate",
+    )
     parser.add_argument("--int8", action="store_true", help="quantise; needs --calibration")
     parser.add_argument(
         "--calibration",
@@ -21,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from .backends import SINGLE_VIEW
     from .export import export_onnx
     from .recognizer import ExpressionRecognizer
     from .tables import check_output
@@ -28,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     check_output(Path(args.output), (".onnx",))
     if args.int8 != (args.calibration is not None):
         raise ValueError("--int8 needs --calibration FOLDER with aligned face crops, and only it does")
-    fer = ExpressionRecognizer.from_pretrained(args.model)
+    fer = ExpressionRecognizer.from_pretrained(args.model, **SINGLE_VIEW if args.single_view else {})
     crops = read_calibration(Path(args.calibration), args.images) if args.int8 else []
 
     def batches() -> Iterator:
@@ -43,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 def read_calibration(folder: Path, count: int) -> list:
     """Up to `count` crops, spread evenly over the folder. Raises ValueError if there are fewer than 16."""
+    from .image_folders import find_images
     from .images import load_image
-    from .score import find_images
 
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")

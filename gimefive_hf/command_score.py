@@ -1,18 +1,32 @@
 """`gimefive score FOLDER -o scores.csv`: scores for every image of a folder, resumable."""
 
 import argparse
+import os
 import sys
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .backends import add_model_arguments
 
-    parser.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="searched with its subfolders; a path or an address such as s3://bucket/photos"
+    )
     parser.add_argument("-o", "--output", required=True, help="table to write: .csv or .parquet")
-    add_model_arguments(parser)
+    add_model_arguments(parser, precision="auto")
+    parser.add_argument(
+        "--single-view",
+        action="store_true",
+        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate; "
+        "an ONNX file does what it was exported with",
+    )
     parser.add_argument("--crops", action="store_true", help="each image is one face, already cropped and aligned")
     parser.add_argument("--batch-size", type=int, default=32, help="images per unit of work (default: 32)")
-    parser.add_argument("--workers", type=int, help="threads that decode and search (default: one per core)")
+    parser.add_argument("--workers", type=int, help="batches at a time (default: one per core)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    parser.add_argument(
+        "--address", help="HOST:PORT of a Ray cluster's head, or auto; without it a Ray of this machine"
+    )
     parser.add_argument("--decimals", type=int, help="decimals of the numbers in a .csv (default: six digits)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing table")
 
@@ -20,12 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from .backends import load_recognizer
+    from .backends import SINGLE_VIEW, choose_precision, make_recognizer
     from .score import score_folder
 
     if args.batch_size < 1 or (args.workers is not None and args.workers < 1):
         raise ValueError("--batch-size and --workers must be at least 1")
-    fer = load_recognizer(args)
+    if args.address is not None and args.engine != "ray":
+        raise ValueError("--address goes with --engine ray")
+    # All workers of a cluster are given what this machine chooses, and paths that do not depend on where they run.
+    model: dict[str, Any] = {
+        "model": os.path.abspath(args.model) if os.path.exists(args.model) else args.model,
+        "backend": args.backend,
+        "precision": choose_precision(args.precision) if args.backend == "torch" else args.precision,
+        "threads": 1,  # batches run side by side, see ThreadEngine
+    }
+    if args.single_view:
+        if args.backend == "onnx":
+            raise ValueError("an ONNX file does what it was exported with: export with --single-view")
+        model |= SINGLE_VIEW
+    described = [args.model, args.backend, model["precision"], *["single view"] * args.single_view]
+    engine = None
+    if args.engine == "ray":
+        from .score_ray import RayEngine
+
+        engine = RayEngine(model, args.address, args.workers)
+        engine.check()  # before a model is loaded
+    fer = make_recognizer(**model)
     with tqdm(unit=" images", dynamic_ncols=True, delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -41,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
                 crops=args.crops,
                 batch_size=args.batch_size,
                 workers=args.workers,
+                engine=engine,
                 decimals=args.decimals,
-                model_name=f"{args.model}, {args.backend}, {args.precision}",
+                model_name=", ".join(described),
                 overwrite=args.overwrite,
                 progress=progress,
             )

@@ -38,7 +38,9 @@ class GiMeFiveImageProcessor(TorchvisionBackend):
     do_normalize = True
 
     def _preprocess(self, images: list[torch.Tensor], do_grayscale: bool, **kwargs):
-        if do_grayscale:
+        if do_grayscale and len({image.shape for image in images}) == 1:  # as one array, which is much faster
+            images = list(tvf.rgb_to_grayscale(torch.stack(images), num_output_channels=images[0].shape[-3]))
+        elif do_grayscale:
             images = [tvf.rgb_to_grayscale(image, num_output_channels=image.shape[-3]) for image in images]
         return super()._preprocess(images, **kwargs)
 

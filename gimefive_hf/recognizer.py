@@ -191,7 +191,9 @@ class ExpressionRecognizer:
 
     def pixel_values(self, crops: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         """The network's input (n, channels, height, width) for uint8 RGB crops, on the model's device."""
-        values = self.processor(list(crops), return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+        # crops of one size are resized and normalised as one array
+        options = {"return_tensors": "pt", "input_data_format": "channels_last", "disable_grouping": False}
+        values = self.processor(list(crops), **options)["pixel_values"]
         return values.to(self.model.device, self.model.dtype)
 
 

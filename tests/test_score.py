@@ -15,8 +15,9 @@ from PIL import Image
 
 from gimefive_hf import EMOTIONS
 from gimefive_hf.cli import main
+from gimefive_hf.image_folders import find_images
 from gimefive_hf.journal import Journal
-from gimefive_hf.score import find_images, score_folder
+from gimefive_hf.score import score_folder
 from gimefive_hf.tables import TableWriter
 
 from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer

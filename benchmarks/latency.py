@@ -3,7 +3,9 @@ Milliseconds per face for each runtime and precision, the share of a core's matr
 
 One thread and processor time, which is the wall time on a free core and can be measured on a busy machine too.
 
-    python -m benchmarks.latency --crops DIR [--model gimefive] [--onnx model.onnx] [--int8 model-int8.onnx]
+    python -m benchmarks.latency --crops DIR --onnx model.onnx --int8 int8.onnx --int8-single int8-single.onnx
+
+Where the crops lie in folders named by their expression, as in DIR/happiness/1.jpg, the accuracy is measured too.
 """
 
 import argparse
@@ -15,62 +17,75 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gimefive_hf import load_image
 
-from .measuring import backends, matrix_peak, table, timed, write_results
+from .measuring import SHAPES, add_models, backends_and_views, matrix_peak, table, timed, write_results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
-    parser.add_argument("--images", type=int, default=400, help="for the agreement")
+    parser.add_argument("--images", type=int, default=1000, help="for agreement and accuracy")
     parser.add_argument("--runs", type=int, default=100, help="for the percentiles")
-    parser.add_argument("--model", default="gimefive")
-    parser.add_argument("--onnx", type=Path)
-    parser.add_argument("--int8", type=Path)
+    add_models(parser)
     args = parser.parse_args()
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)
-    recognizers = backends(args.model, args.onnx, args.int8)
+    recognizers = backends_and_views(args)
     paths = sorted(args.crops.rglob("*.jpg"))
-    crops = [load_image(path) for path in paths[:: max(1, len(paths) // args.images)][: args.images]]
+    count = min(args.images, len(paths))
+    paths = [paths[index * len(paths) // count] for index in range(count)]  # evenly over all
+    crops = [load_image(path) for path in paths]
     reference = recognizers["torch fp32"]
     values = reference.pixel_values(crops)
     expected = logits_of(reference, values)
     with FlopCounterMode(display=False) as counter:
-        reference.model(values[:1])
+        reference.model.classify(values[:1])
     gflop = counter.get_total_flops() / 1e9
+    views = (1 + len(reference.model.config.zoom_average)) * (2 if reference.model.config.flip_average else 1)
+    labels = labels_of(paths, reference.emotions)
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
     rows = []
     for name, fer in recognizers.items():
         inputs = values.to(fer.model.dtype)
         one, many = times(fer, inputs[:1], args.runs), times(fer, inputs[:32], max(5, args.runs // 10)) / 32
         logits = logits_of(fer, inputs)
-        peak = peaks[name.split()[1]]
+        work = gflop * (1 if "single" in name else views)
+        peak = peaks[name.replace(",", "").split()[1]]
         agree = (logits.argmax(1) == expected.argmax(1)).float().mean()
         rows.append(
             [
                 name,
                 *(f"{np.percentile(one, q) * 1000:.1f}" for q in (50, 95)),
                 *(f"{np.percentile(many, q) * 1000:.2f}" for q in (50, 95)),
-                f"{gflop / many.min() / peak:.0%}",
+                f"{work / many.min() / peak:.0%}",
                 f"{(logits - expected).abs().max():.1e}",
                 f"{agree:.2%}",
+                "–" if labels is None else f"{(logits.argmax(1) == labels).float().mean():.2%}",
             ]
         )
     header = ["", "one face p50, ms", "p95", "in batches of 32 p50, ms/face", "p95", "of the matrix peak"]
-    header += ["largest difference of a logit", f"same winner as torch fp32, of {len(crops)}"]
+    header += ["largest difference of a logit", f"same winner as torch fp32, of {len(crops)}", "accuracy"]
+    shapes = ", ".join("×".join(map(str, shape)) for shape in SHAPES)
     text = (
-        f"The network of `{Path(args.model).name}`, {gflop:.2f} GFLOP per face, without decoding and preprocessing. "
-        "One thread, processor time. Matrix peak of a core, measured in the same run by products of 1024×1024 in torch "
-        f"and onnxruntime: fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f}, int8 {peaks['int8']:.0f} billion "
-        "operations a second; the best batch is compared with the peak of its precision. Percentiles over "
-        f"{args.runs} runs of one face and {max(5, args.runs // 10)} of a batch. Other work on the machine still "
-        "disturbs through the shared caches."
+        f"The network of `{Path(args.model).name}`: {gflop:.2f} GFLOP per view of a face, {views} views whose logits "
+        'are averaged; "single view" makes one pass. Without decoding and preprocessing. One thread, processor time. '
+        f"Matrix peak of a core: the fastest product that torch or onnxruntime computed in this run, out of {shapes}: "
+        f"fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f}, int8 {peaks['int8']:.0f} billion operations a second; "
+        f"the best batch is compared with the peak of its precision. Percentiles over {args.runs} runs of one face, "
+        f"{max(5, args.runs // 10)} of a batch. Agreement and accuracy on {count} crops. Other work on the machine "
+        "still disturbs through the shared caches."
     )
     print(write_results("latency", "Time per face", "python -m benchmarks.latency", [text, table(header, rows)]))
 
 
 def logits_of(fer, values: torch.Tensor) -> torch.Tensor:
     return torch.cat([fer.model(part).logits.float() for part in values.split(50)])
+
+
+def labels_of(paths: list[Path], emotions: tuple[str, ...]) -> torch.Tensor | None:
+    """Class indices (n,) from the folders' names; None if one of them names no expression."""
+    if not all(path.parent.name in emotions for path in paths):
+        return None
+    return torch.tensor([emotions.index(path.parent.name) for path in paths])
 
 
 def times(fer, values: torch.Tensor, runs: int) -> np.ndarray:

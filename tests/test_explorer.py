@@ -234,13 +234,6 @@ def test_app_lists_every_page():
     assert {f"page_{name}" for name in listed} == set(PAGES)
 
 
-def test_front_matter_of_the_space():
-    text = (EXPLORER / "README.md").read_text()
-    assert text.startswith("---\n")
-    for line in ("sdk: docker", "app_port: 8501"):
-        assert line in text.split("---")[1]
-
-
 def test_command_refuses_a_missing_store(tmp_path):
     import argparse
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
-from huggingface_hub import DatasetCard, ModelCard
+from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 
 from gimefive_hf.result_rows import update_results
 from gimefive_hf.results import read_store
@@ -175,6 +175,21 @@ def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
     assert "earlier weights" not in faithfulness(now)
     old = replace(store, extras={"faithfulness": pd.DataFrame([row | {"weights": "0123"}])})
     assert "Measured on earlier weights of gimefive (0123)" in faithfulness(old)
+
+
+@pytest.mark.parametrize("space", ["demo", "explorer"])
+def test_front_matter_of_the_spaces(space):
+    """huggingface_hub reads it; the rest are the Hub's rules, whose own check needs the network."""
+    card = SpaceCard.load(ROOT / "spaces" / space / "README.md")
+    data = card.data
+    assert data.sdk in ("gradio", "docker", "static")
+    assert (data.sdk_version, data.app_file) != (None, None) if data.sdk == "gradio" else data.app_port == 8501
+    colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {data.colorFrom, data.colorTo} <= colors
+    assert len(data.short_description) <= 60
+    assert data.title and len(data.emoji) == 1
+    assert data.license in ("apache-2.0", "other")
+    assert data.license != "other" or data.license_name
 
 
 def test_readmes_and_cards_are_those_of_the_store():

@@ -25,16 +25,11 @@ from gimefive_hf.results import DEFAULT_STORE, Store, read_store
 from gimefive_hf.weak_spots import weak_spots
 
 from .audit_sentences import audit_sentences, count_rows
+from .scorers import STARTS
 from .tables import MODEL_TABLES, STORE_TABLES, TABLES, markdown_table, no_results, percent
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (/?)results:([\w-]+) -->")
-STARTS = {
-    "random": "random weights",
-    "face-identity": "face-identity weights",
-    "vgg16": "ImageNet weights",
-    "checkpoint": "the weights of an earlier run",
-}
 METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1"}
 
 

@@ -13,6 +13,13 @@ from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification, resolve_checkpoint
 
+# In words, the ways to start of `TrainingSettings.start`.
+STARTS = {
+    "random": "random weights",
+    "face-identity": "face-identity weights",
+    "vgg16": "ImageNet weights",
+    "checkpoint": "the weights of an earlier run",
+}
 RESEARCH = "research only, non-commercial (as its training data)"
 TRAINED_ON = "trained_on.json"  # beside a checkpoint that is not in KNOWN: {"trained_on": …, "seed": …, "recipe": …}
 
@@ -106,7 +113,9 @@ def describe(name: str, folder: Path) -> Description:
     settings_path = folder.parent / "settings.json"
     if settings_path.is_file():
         settings = json.loads(settings_path.read_text())
-        recipe = f"{settings['network']}, started from {settings['start']} weights, trained by training.train"
+        recipe = (
+            f"the network {settings['network']}, started from {STARTS[settings['start']]} and trained by training.train"
+        )
         return Description("+".join(settings["corpora"]), recipe, seed=settings["seed"])
     if name not in KNOWN:
         raise ValueError(

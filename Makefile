@@ -28,11 +28,15 @@ lint: $(VENV)/.installed-test            ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check-results: $(VENV)/.installed-test            ## recompute every stored figure from the stored predictions
+check-results: $(VENV)/.installed-test            ## recompute every stored figure and table from the stored predictions
 	$(BIN)/python -m training.check_results
+	$(BIN)/python -m training.render --check
 
-evaluate: $(VENV)/.installed-test            ## score gimefive on the corpora in DATA=DIR, then fill README and cards
-	$(BIN)/python -m training.evaluate --model gimefive --data $(DATA) --full
+MODEL := gimefive
+evaluate: $(VENV)/.installed-test            ## score MODEL=gimefive on the corpora in DATA=DIR, explain it, fill README and cards
+	$(BIN)/python -m training.evaluate --model $(MODEL) --data $(DATA) --full
+	$(BIN)/python -m training.attention --model $(MODEL) --data $(DATA)
+	$(BIN)/python -m training.failures --model $(MODEL) --data $(DATA)
 	$(BIN)/python -m training.render
 
 render: $(VENV)/.installed-test            ## fill README and cards from the results

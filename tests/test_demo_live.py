@@ -122,3 +122,20 @@ def test_live_chart_and_history(demo, bundled, astronaut):
     chart = webcam_tab.chart_html(session)
     assert chart.count("<path") == len(EMOTIONS)
     assert chart.count("M") == 2 * len(EMOTIONS)
+
+
+def test_history_keeps_five_points_a_second_and_the_newest(demo):
+    from collections import deque
+
+    from webcam_tab import remember
+
+    history: deque = deque()
+    for index in range(1000):
+        remember(history, index / 16, {"happiness": index / 1000})
+        assert history[-1][0] == index / 16
+    steps = np.diff([when for when, _ in history])
+    assert 29 < history[-1][0] - history[0][0] <= 30
+    assert steps[:-1].min() >= 0.2
+    assert steps.max() < 0.3
+    remember(history, 92, None)
+    assert len(history) == 2, "the last half second before the face was gone"

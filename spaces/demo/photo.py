@@ -67,8 +67,7 @@ def shrink(image: NDArray[np.uint8], side: int = HELD_SIDE) -> NDArray[np.uint8]
     return np.array(picture)
 
 
-def image_html(image: NDArray[np.uint8], description: str, element_id: str) -> str:
+def image_html(image: NDArray[np.uint8], description: str, element_id: str, quality: int = 92) -> str:
     """An <img> that carries its pixels, so that the server need not keep a file for it."""
-    return (
-        f'<img id="{element_id}" alt="{description}" src="{to_data_url(image)}" style="width:100%;border-radius:8px">'
-    )
+    source = to_data_url(image, quality)
+    return f'<img id="{element_id}" alt="{description}" src="{source}" style="width:100%;border-radius:8px">'

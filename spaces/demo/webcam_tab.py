@@ -16,6 +16,10 @@ from gimefive_hf.video import FrameResult, Person, PersonBook, watch
 from gimefive_hf.video_io import VideoFrame
 
 HISTORY_SECONDS = 30
+# Points of the chart are this far apart: more could not be told apart on a screen, but would be sent with every frame.
+HISTORY_STEP = 0.2
+# Of the JPEG that goes back: half the bytes of a photo's, and the camera's own are no better.
+QUALITY = 80
 # The browser offers a frame this often; while one is being processed, newer frames replace the one that waits.
 FRAME_EVERY = 0.06
 SESSION_SECONDS = 600
@@ -60,7 +64,7 @@ def build(fer: ExpressionRecognizer) -> None:
         except ValueError as error:
             return html.escape(str(error)), session
         result = process(fer, session, image, heat_on, landmarks_on)
-        picture = image_html(draw_people(image, result.people), "camera with faces marked", "live-out")
+        picture = image_html(draw_people(image, result.people), "camera with faces marked", "live-out", QUALITY)
         return picture + chart_html(session) + speed_html(session), session
 
     camera.stream(
@@ -96,11 +100,18 @@ def process(fer: ExpressionRecognizer, session: Session, image, heat: bool, land
     explain = "grad-cam" if heat else None
     options = {"explain": explain, "landmarks": landmarks, "batch_size": 1}
     [result] = watch(fer, [frame], tracker=session.tracker, book=session.book, **options)
-    if result.people:
-        session.history.append((frame.time, result.people[0].smoothed))
-    while session.history and session.history[0][0] < frame.time - HISTORY_SECONDS:
-        session.history.popleft()
+    remember(session.history, frame.time, result.people[0].smoothed if result.people else None)
     return result
+
+
+def remember(history: deque[tuple[float, dict[str, float]]], now: float, scores: dict[str, float] | None) -> None:
+    """Add the scores of a moment, if there are any, and forget what is too old for the chart."""
+    if scores is not None:
+        if len(history) > 1 and history[-1][0] - history[-2][0] < HISTORY_STEP:
+            history.pop()  # the newest point moves with time until it is a step away from the one before it
+        history.append((now, scores))
+    while history and history[0][0] < now - HISTORY_SECONDS:
+        history.popleft()
 
 
 def as_record(person: Person) -> dict:

@@ -138,7 +138,7 @@ def test_a_storage_over_the_network(tmp_path, monkeypatch):
     assert "part1/gone.jpg,,,,,,,no such file\n" in remote
     score_folder(fer, f"file://{folder}", tmp_path / "local.csv", crops=True)
     local = (tmp_path / "local.csv").read_text()
-    assert remote.replace("no such file", "not an image, or of an unknown format") == local
+    assert remote.replace("no such file", '"not an image, or of an unknown format"') == local
     server.shutdown()
     server.server_close()
     with pytest.raises(ValueError, match=r"127\.0\.0\.1.*cannot be opened|no such folder"):

@@ -11,10 +11,12 @@ from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 from gimefive_hf.result_rows import update_results
 from gimefive_hf.results import read_store
 from training.audit_sentences import audit_sentences, count_rows
+from training.markdown import percent
+from training.model_tables import faithfulness, leakage
 from training.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
 from training.scorers import hash_file
 from training.settings import make_settings
-from training.tables import TABLES, faithfulness, headline, leakage, percent
+from training.tables import TABLES, headline
 
 from .results_cases import make_store
 
@@ -166,7 +168,7 @@ def test_leakage_counts_the_twins(store, tmp_path):
 
 
 def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.tables.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("training.model_tables.CHECKPOINTS", tmp_path)
     (tmp_path / "gimefive").mkdir()
     (tmp_path / "gimefive" / "model.safetensors").write_bytes(b"weights")
     row = {"model": "gimefive", "weights": hash_file(tmp_path / "gimefive" / "model.safetensors"), "method": "cam"}

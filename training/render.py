@@ -25,8 +25,9 @@ from gimefive_hf.results import DEFAULT_STORE, Store, read_store
 from gimefive_hf.weak_spots import weak_spots
 
 from .audit_sentences import audit_sentences, count_rows
+from .markdown import markdown_table, no_results, percent
 from .scorers import STARTS
-from .tables import MODEL_TABLES, STORE_TABLES, TABLES, markdown_table, no_results, percent
+from .tables import MODEL_TABLES, STORE_TABLES, TABLES
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (/?)results:([\w-]+) -->")

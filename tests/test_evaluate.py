@@ -15,6 +15,7 @@ from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.results import read_store
 from training import evaluate
+from training.bundle import bundle
 from training.check_results import check_results
 from training.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from training.cross_dataset import fit_linear
@@ -141,6 +142,26 @@ def test_a_checkpoint_is_scored_as_its_own_processor_prepares(tmp_path):
     config = tmp_path / "mine" / "config.json"
     config.write_text(config.read_text().replace("2.0", "1.5"))
     assert load_scorer(str(tmp_path / "mine")).revision != scorer.revision
+
+
+def test_a_bundled_model_keeps_what_it_was_trained_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.bundle.CHECKPOINTS", tmp_path / "bundled")
+    run = tmp_path / "run"
+    config = GiMeFiveConfig(widths=[4, 8], image_size=16, classifier_widths=[])
+    GiMeFiveForImageClassification(config).save_pretrained(run / "model")
+    GiMeFiveImageProcessor(size={"height": 16, "width": 16}).save_pretrained(run / "model")
+    settings = {"network": "gimefive-paper", "start": "random", "corpora": {"raf-db": 1.0}, "seed": 4}
+    (run / "settings.json").write_text(json.dumps(settings))
+    (run / "run.json").write_text("{}")
+    folder = bundle(run / "model", "mine")
+    assert json.loads((folder / "settings.json").read_text()) == settings
+    assert (folder / "run.json").is_file()
+    scorer = load_scorer(str(folder))
+    assert (scorer.name, scorer.description.trained_on, scorer.description.seed) == ("mine", "raf-db", 4)
+    assert "started from random weights" in scorer.description.recipe
+    (run / "run.json").unlink()
+    bundle(run / "model", "mine")
+    assert not (folder / "run.json").exists()  # that of another run must not stay
 
 
 def test_unknown_model_is_named(tmp_path):

@@ -15,7 +15,7 @@ from gimefive_hf import (
     GiMeFiveForImageClassification,
     GiMeFiveImageProcessor,
 )
-from gimefive_hf.backends import make_recognizer
+from gimefive_hf.backends import SINGLE_VIEW, make_recognizer
 from gimefive_hf.cli import main
 from gimefive_hf.export import export_onnx
 from gimefive_hf.live_scores import score_and_explain
@@ -136,3 +136,19 @@ def test_mistakes(tmp_path, capsys, path):
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(ValueError, match="not made by"):
         OnnxClassifier(tmp_path / "foreign.onnx")
+
+
+def test_single_view_is_one_pass(tmp_path, fer, crops, capsys):
+    """The fixture averages over mirrored images; both runtimes can leave that out."""
+    model, file = tmp_path / "model", str(tmp_path / "single.onnx")
+    fer.model.save_pretrained(model)
+    fer.processor.save_pretrained(model)
+    with torch.no_grad():
+        expected = fer.model.classify(fer.pixel_values(crops))[0].softmax(-1).numpy()
+    assert np.abs(fer.score_crops(crops) - expected).max() > 1e-3
+    np.testing.assert_allclose(make_recognizer(str(model), **SINGLE_VIEW).score_crops(crops), expected, atol=1e-6)
+    assert main(["export", "--model", str(model), "-o", file, "--single-view"]) == 0
+    np.testing.assert_allclose(make_recognizer(file, "onnx").score_crops(crops), expected, atol=1e-5)
+    call = ["score", str(tmp_path), "-o", str(tmp_path / "s.csv"), "--backend", "onnx", "--model", file]
+    assert main([*call, "--single-view"]) == 2
+    assert "export with --single-view" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gimefive_hf import GiMeFiveImageProcessor
+from gimefive_hf import ExpressionRecognizer, GiMeFiveImageProcessor
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -36,6 +36,15 @@ def test_same_result_for_pil_array_tensor_and_batch(astronaut):
     batch = processor([face, face[::-1].copy(), face[:100]], return_tensors="pt")["pixel_values"]
     assert batch.shape == (3, 3, 64, 64)
     torch.testing.assert_close(batch[:1], one)
+
+
+@pytest.mark.parametrize("sizes", [(90, 90, 90), (90, 70, 90)])
+def test_crops_processed_together_are_those_processed_alone(tiny_model, tiny_processor, astronaut, sizes):
+    """Crops of one size go through as one array; not a bit may change by it."""
+    crops = [np.ascontiguousarray(astronaut[20 * i : 20 * i + side, 150:240]) for i, side in enumerate(sizes)]
+    together = ExpressionRecognizer(tiny_model, tiny_processor).pixel_values(crops)
+    for crop, values in zip(crops, together, strict=True):
+        assert torch.equal(tiny_processor(crop, return_tensors="pt")["pixel_values"][0], values)
 
 
 def test_settings_survive_saving(tmp_path):

@@ -127,6 +127,15 @@ def test_odd_sizes_and_extreme_rates(tmp_path, fer):
         np.testing.assert_allclose([f.time for f in result], np.arange(6) / fps, atol=1.1e-3)
 
 
+@pytest.mark.slow  # two frames of 33 million pixels are decoded, drawn on and encoded
+def test_8k_frames(tmp_path, fer):
+    source = write_clip(tmp_path / "8k.mkv", moving_face(2, 7680, 4320), codec="mjpeg")
+    summary = annotate_video(fer, source, tmp_path / "out.mp4", explain="grad-cam", landmarks=True)
+    assert (summary.frames, summary.persons, summary.without_face) == (2, 1, 0)
+    frames = read(tmp_path / "out.mp4")
+    assert [frame.image.shape for frame in frames] == [(4320, 7680, 3)] * 2
+
+
 def test_timeline_rows(tmp_path, fer, clip):
     annotate_video(fer, clip, timeline=tmp_path / "t.parquet", landmarks=True, time_constant=0.3)
     table = pd.read_parquet(tmp_path / "t.parquet")

@@ -54,8 +54,8 @@ def main() -> None:
     )
     views = (
         "A video scores one view of each face, a photo as many as the model's config says. What that and the precision "
-        "change on the same clip, against fp32 with all views, per frame and expression (its face is clear; one that the "
-        "network is unsure of changes more):"
+        "change on the same clip, against fp32 with all views, per frame and expression (its face is clear; one that "
+        "the network is unsure of changes more):"
     )
     header = ["", "frames/s, best", "to the paper's, median of runs", "processor ms per frame"]
     header += ["frames/s that two free cores would allow", "to the paper's, by processor time"]

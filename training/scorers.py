@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.configuration_gimefive import BUNDLED, EMOTIONS, resolve_checkpoint
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.configuration_gimefive import BUNDLED, resolve_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 # In words, the ways to start of `TrainingSettings.start`.

@@ -20,6 +20,11 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"the output {path.name} is a folder")
     if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ValueError(f"no permission to write {path.name} in {folder}")
+    try:  # what the permissions allow, the file system may still refuse
+        beside(path).touch()
+        beside(path).unlink()
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be made in {folder} ({error.strerror})") from None
 
 
 def beside(path: Path) -> Path:

@@ -333,6 +333,11 @@ def test_bad_output_ends_with_code_2(tmp_path, clip, model, capsys, monkeypatch)
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # as root, no real folder refuses
     assert main(["video", str(clip), "--model", str(model), "-o", "out.mp4"]) == 2
     assert "no permission" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    if os.path.isdir("/proc"):  # it says that it may be written to, and refuses
+        assert main(["video", str(clip), "--model", str(model), "-o", "/proc/out.mp4"]) == 2
+        assert "cannot be made in /proc" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -48,7 +48,7 @@ flagship: $(VENV)/.installed            ## train the flagship from the corpora i
 	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz)
 	$(BIN)/python -m training.train --recipe flagship --data $(DATA) --identity runs/package/model --out $(RUN)-first
 	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)
-	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average
+	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average --zoom-average 1.1 0.9
 	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive
 
 $(VENV)/.python:

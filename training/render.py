@@ -241,12 +241,13 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for path in stale_files(files):
+    stale = stale_files(files)
+    for path in stale:
         print(f"{'stale' if args.check else 'wrote'}: {path.relative_to(ROOT)}")
         if not args.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files[path])
-    return 1 if args.check and stale_files(files) else 0
+    return 1 if args.check and stale else 0
 
 
 if __name__ == "__main__":

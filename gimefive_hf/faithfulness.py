@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .explain_layers import scale_maps
+from .metrics import share_interval
 from .modeling_gimefive import GiMeFiveForImageClassification
 from .regions import EXPRESSIVE_REGIONS, REGIONS
 
@@ -45,10 +46,8 @@ def proportion(hits: int, n: int) -> Estimate:
     """A share with Wilson's 95 % interval (1927). NaN without any case."""
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
-    z2, share = 1.96**2, hits / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = 1.96 / (1 + z2 / n) * (share * (1 - share) / n + z2 / (4 * n * n)) ** 0.5
-    return Estimate(share, centre - half, centre + half, n)
+    share = hits / n
+    return Estimate(share, *share_interval(share, n), n)
 
 
 def baseline_maps(name: str, images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.float32]:

@@ -66,11 +66,11 @@ def corpora_of(corpus: str) -> tuple[str, ...]:
     return ("raf-db", "fer2013") if corpus == "aggregate" else (corpus,)
 
 
-def percent_text(row: pd.Series | None, n: bool = True) -> str:
+def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str:
     """`86.5 % [85.1, 87.8] of 2,388`, or a dash."""
     if row is None or np.isnan(row["value"]):
         return "–"
-    text = f"{100 * row['value']:.1f} %"
+    text = f"{100 * row['value']:.1f}{unit}"
     if not np.isnan(row["low"]):
         text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return f"{text} of {row['n_scored']:,}" if n else text

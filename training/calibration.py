@@ -5,8 +5,9 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from gimefive_hf.metrics import share_interval
+
 BINS = 15  # of the expected calibration error, as in Guo et al. 2017
-Z95 = 1.959964  # normal quantile of a two-sided 95 % interval
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor, temperature: float) -> float:
@@ -66,10 +67,7 @@ def expected_calibration_error(confidence: np.ndarray, hits: np.ndarray, bins: i
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927)."""
-    share, z2 = successes / count, Z95**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 / (1 + z2 / count) * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return float(middle - half), float(middle + half)
+    return share_interval(successes / count, count)
 
 
 def abstention(groups: list[tuple[np.ndarray, np.ndarray]], neutral: np.ndarray, threshold: float) -> dict:

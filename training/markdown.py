@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from gimefive_hf.result_queries import FLAGSHIP
+from gimefive_hf.result_queries import FLAGSHIP, percent_text
 
 MISSING = "–"
 
@@ -17,12 +17,7 @@ def markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
 
 def percent(row: pd.Series | None, n: bool = False) -> str:
     """`86.5 [85.1, 87.8]` in percent, with the denominator if asked; a dash where there is no such row or value."""
-    if row is None or np.isnan(row["value"]):
-        return MISSING
-    text = f"{100 * row['value']:.1f}"
-    if not np.isnan(row["low"]):
-        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-    return f"{text} of {row['n_scored']:,}" if n else text
+    return percent_text(row, n, unit="")
 
 
 def plain(row: pd.Series | None) -> str:

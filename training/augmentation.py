@@ -22,7 +22,7 @@ from torchvision.transforms.v2 import functional as TF
 
 
 class Strengths(Protocol):
-    """What `augment` asks of its options; the training settings have the first seven."""
+    """What `augment` asks of its options: an `Augmentation`, or training settings."""
 
     flip: bool
     rotation: float
@@ -31,6 +31,9 @@ class Strengths(Protocol):
     light: float
     resampling: float
     erasing: float
+    blur: float
+    jpeg: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Augmentation:
         erasing: probability that a rectangle of an image, 13 to 45 % of its side, is painted over.
         blur: probability that a batch is blurred, with a sigma of 0.3 to 1.2 pixels of its own resolution.
         jpeg: probability that an image is saved as JPEG of quality 30 to 90, as the sources of the corpora differ in.
+        noise: probability that an image gets Gaussian noise, with a sigma of up to 0.15 of the range of values.
 
     Raises:
         ValueError: if a strength is outside its range.
@@ -60,9 +64,10 @@ class Augmentation:
     erasing: float = 0.25
     blur: float = 0.0
     jpeg: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self):
-        for name in ("scale", "shift", "light", "resampling", "erasing", "blur", "jpeg"):
+        for name in ("scale", "shift", "light", "resampling", "erasing", "blur", "jpeg", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1; got {getattr(self, name)}")
         if not 0 <= self.rotation <= 180:
@@ -76,7 +81,7 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     Args:
         images: uint8 (n, channels, height, width), grey or RGB.
         side: of the result, in pixels.
-        options: an `Augmentation`, or training settings with its first seven fields.
+        options: an `Augmentation`, or training settings, which have the same fields.
         generator: the only source of chance.
 
     Returns:
@@ -87,8 +92,7 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.empty(*(shape or (n,))).uniform_(low, high, generator=generator)
 
-    x = degrade(images, options, uniform) if isinstance(options, Augmentation) else images
-    x = x.float()
+    x = degrade(images, options, generator).float()
     if options.resampling and uniform(0, 1, 1) < options.resampling:
         # One resolution for the group: corpora must not be told apart by their sharpness.
         coarse = int(uniform(36, 64, 1))
@@ -111,8 +115,16 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     return x.clamp(0, 255).to(torch.uint8)
 
 
-def degrade(images: Tensor, options: Augmentation, uniform) -> Tensor:
-    """Blur and JPEG, against shortcuts through a corpus's sharpness and compression; uint8 in, uint8 out."""
+def degrade(images: Tensor, options: Strengths, generator: torch.Generator) -> Tensor:
+    """
+    Blur, JPEG and noise, in this order, as a camera and a website add them; uint8 in, uint8 out.
+
+    Against shortcuts through a corpus's sharpness and compression, and for photos taken in the dark.
+    """
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.empty(*(shape or (len(images),))).uniform_(low, high, generator=generator)
+
     x = images
     if options.blur and uniform(0, 1, 1) < options.blur:
         x = TF.gaussian_blur(x, [5, 5], [float(uniform(0.3, 1.2, 1))])
@@ -122,6 +134,12 @@ def degrade(images: Tensor, options: Augmentation, uniform) -> Tensor:
             # torchvision encodes RGB only; of three equal channels it gives three equal ones back.
             rgb = x[i].expand(3, -1, -1).contiguous()
             x[i] = TF.jpeg(rgb, int(uniform(30, 90, 1)))[: x.shape[1]]
+    if options.noise:
+        noisy = uniform(0, 1) < options.noise
+        sigma = uniform(0, 0.15 * 255)[noisy, None, None, None]
+        chosen = x[noisy].float()
+        x = x.clone()
+        x[noisy] = (chosen + sigma * torch.randn(chosen.shape, generator=generator)).clamp(0, 255).to(torch.uint8)
     return x
 
 
@@ -144,13 +162,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--blur", type=float, default=0.3)
     parser.add_argument("--jpeg", type=float, default=0.3)
+    parser.add_argument("--noise", type=float, default=0.3)
     args = parser.parse_args()
 
     from .corpora import load_corpus, to_tensors
 
     train = load_corpus(args.corpus, args.data)["train"].shuffle(seed=args.seed)
     crops = to_tensors(train.select(range(min(args.images, len(train)))), side=64)
-    sheet = contact_sheet(crops.images, Augmentation(blur=args.blur, jpeg=args.jpeg), args.seed)
+    sheet = contact_sheet(crops.images, Augmentation(blur=args.blur, jpeg=args.jpeg, noise=args.noise), args.seed)
     sheet.save(args.out)
     print(f"wrote {args.out}: original and 7 variants of {len(crops)} images of {args.corpus}, seed {args.seed}")
 

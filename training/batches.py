@@ -23,11 +23,12 @@ MIN_VOTES = 5  # FER+ votes for one of the labels, below which an image's votes 
 NEUTRAL_SHARE_OF_SIX = 1 / 6  # with six classes a vote for neutral is one sixth of a vote for each
 
 
-def targets_of(crops: Crops, settings: TrainingSettings) -> Tensor:
+def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None = None) -> Tensor:
     """
-    Soft targets (n, classes): the label, mixed with the annotators' votes and smoothed.
+    Soft targets (n, classes): the label, mixed with the annotators' votes, smoothed, mixed with what a teacher says.
 
-    With six classes, neutral faces and votes for neutral are spread evenly over the six.
+    With six classes, neutral faces and votes for neutral are spread evenly over the six; neutral faces, of which a
+    teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes).
     """
     targets = F.one_hot(crops.labels, len(LABELS)).float()
     counted = crops.votes.sum(1) >= MIN_VOTES
@@ -36,7 +37,11 @@ def targets_of(crops: Crops, settings: TrainingSettings) -> Tensor:
     if settings.classes < len(LABELS):
         six = torch.cat([targets[:, :NEUTRAL], targets[:, NEUTRAL + 1 :]], dim=1)
         targets = six + NEUTRAL_SHARE_OF_SIX * targets[:, NEUTRAL : NEUTRAL + 1]
-    return (1 - settings.label_smoothing) * targets + settings.label_smoothing / targets.shape[1]
+    targets = (1 - settings.label_smoothing) * targets + settings.label_smoothing / targets.shape[1]
+    if taught is not None:
+        known = crops.labels < settings.classes
+        targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
+    return targets
 
 
 def usable(crops: Crops, settings: TrainingSettings) -> Crops:
@@ -49,9 +54,15 @@ def usable(crops: Crops, settings: TrainingSettings) -> Crops:
 class TrainingImages(Dataset):
     """All training images of a run, by a running number over the corpora; an item is (position, number)."""
 
-    def __init__(self, crops: dict[str, Crops], settings: TrainingSettings, length: int):
+    def __init__(
+        self,
+        crops: dict[str, Crops],
+        settings: TrainingSettings,
+        length: int,
+        taught: dict[str, Tensor] | None = None,
+    ):
         self.crops = {name: usable(c, settings) for name, c in crops.items()}
-        self.targets = {name: targets_of(c, settings) for name, c in self.crops.items()}
+        self.targets = {name: targets_of(c, settings, (taught or {}).get(name)) for name, c in self.crops.items()}
         self.starts = np.cumsum([0, *(len(c) for c in self.crops.values())]).tolist()
         self.settings = settings
         self.length = length

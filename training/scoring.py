@@ -1,7 +1,11 @@
 """Scores on held-out crops, which select the weights during training."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
+
+from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
 from .crops import LABELS, Crops
 from .settings import TrainingSettings
@@ -19,6 +23,34 @@ def predict_crops(model, processor, crops: Crops, settings: TrainingSettings, ba
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
             rows.append((model(x).logits.float() + model(x.flip(-1)).logits.float()).cpu() / 2)
     return torch.cat(rows)
+
+
+@torch.no_grad()
+def teacher_probabilities(
+    folder: Path, crops: dict[str, Crops], settings: TrainingSettings, batch: int = 64
+) -> dict[str, Tensor]:
+    """
+    What the checkpoint in `folder`, with its own calibration and views, says of unaugmented crops: (n, classes) each.
+
+    Raises ValueError if its classes are others than the run's.
+    """
+    teacher = GiMeFiveForImageClassification.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+    expected = list(LABELS[: settings.classes])
+    if list(teacher.config.id2label.values()) != expected:
+        raise ValueError(f"the teacher has the classes {list(teacher.config.id2label.values())}; needed: {expected}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher.to(device)
+    processor = GiMeFiveImageProcessor.from_pretrained(folder)
+    said = {}
+    for name, some in crops.items():
+        rows = []
+        for start in range(0, len(some), batch):
+            images = some.images[start : start + batch].expand(-1, 3, -1, -1)
+            x = processor(images, return_tensors="pt")["pixel_values"].to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                rows.append(teacher(x.contiguous(memory_format=torch.channels_last)).logits.float().softmax(1).cpu())
+        said[name] = torch.cat(rows)
+    return said
 
 
 def accuracy_and_recall(logits: Tensor, labels: Tensor) -> tuple[float, float]:

@@ -48,6 +48,9 @@ class TrainingSettings:
     neutral: str = described("drop", "with six classes, neutral faces are dropped, or kept as uniform targets")
     neutral_weight: float = described(1.0, "neutral faces per pass, relative to the other classes")
     vote_share: float = described(0.0, "share of FER+ votes in the targets of images that have at least five votes")
+    teacher_share: float = described(
+        0.0, "share of another model's probabilities in the targets (Hinton et al. 2015); see --teacher"
+    )
     label_smoothing: float = described(0.0, "share of the uniform distribution in every target")
     # Augmentation, drawn per image unless said otherwise
     flip: bool = described(True, "mirror half of the images")
@@ -59,6 +62,9 @@ class TrainingSettings:
     resampling: float = described(
         0.0, "probability that a batch's images of one corpus are resampled to 36-64 px first"
     )
+    blur: float = described(0.0, "probability that a batch's images of one corpus are blurred")
+    jpeg: float = described(0.0, "probability that an image is saved as JPEG")
+    noise: float = described(0.0, "probability of Gaussian noise")
     mixup: float = described(0.0, "probability that a batch is mixed up (Zhang et al. 2018)")
     mixup_alpha: float = described(0.2, "of the Beta distribution of mixup")
     # Optimisation
@@ -103,8 +109,8 @@ class TrainingSettings:
             raise ValueError(f"corpora and held_out must name at least one of {', '.join(CORPORA)} each; got {unknown}")
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"give either steps or epochs; got steps={self.steps}, epochs={self.epochs}")
-        shares = ("class_exponent", "vote_share", "label_smoothing", "erasing", "resampling", "mixup", "fall_share")
-        for name in (*shares, "average_decay", "scale", "shift", "light"):
+        shares = ("class_exponent", "vote_share", "teacher_share", "label_smoothing", "erasing", "resampling", "mixup")
+        for name in (*shares, "fall_share", "average_decay", "scale", "shift", "light", "blur", "jpeg", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
         positive = ("steps", "epochs", "batch_size", "learning_rate", "mixup_alpha", "patience", "crop_side")

@@ -25,16 +25,20 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import logging as transformers_logging
 from transformers import set_seed
 
-from .batches import BatchMaker, TrainingImages
+from .batches import BatchMaker, TrainingImages, usable
 from .crops import Crops, read_crops
-from .disk import require_space
+from .disk import clear_disk_errors, require_space
 from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
+from .scoring import teacher_probabilities
 from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
 from .trainer import ExpressionTrainer, complete_checkpoints, training_arguments
 
+TAUGHT = "taught.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
 
 
@@ -47,6 +51,7 @@ class Places:
     cache: Path | None = None
     identity: Path | None = None
     weights: Path | None = None
+    teacher: Path | None = None
     workers: int = 0
     cpu: bool = False
 
@@ -78,6 +83,21 @@ def start_weights(model, processor, settings: TrainingSettings, places: Places, 
         raise ValueError(f"start={settings.start!r} needs --weights, a file (vgg16) or the folder of a checkpoint")
     load = load_vgg16 if settings.start == "vgg16" else load_checkpoint
     load(model, places.weights)
+
+
+def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> dict[str, Tensor]:
+    """The teacher's probabilities for the training crops, kept in the run's folder, for they take minutes."""
+    if places.teacher is None:
+        raise ValueError("teacher_share needs --teacher, the folder of a checkpoint with the same classes")
+    path = places.out / TAUGHT
+    with PartialState().main_process_first():
+        if not path.is_file():
+            partial = path.with_suffix(".partial")
+            with clear_disk_errors(partial):
+                used = {name: usable(c, settings) for name, c in crops.items()}
+                save_file(teacher_probabilities(places.teacher, used, settings), partial)
+                partial.rename(path)
+        return load_file(path)
 
 
 def settle(settings: TrainingSettings, out: Path) -> None:
@@ -151,7 +171,8 @@ def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrain
     start_weights(model, processor, settings, places, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    images = TrainingImages(train, settings, length=0)
+    taught = teach(settings, places, train) if settings.teacher_share else None
+    images = TrainingImages(train, settings, 0, taught)
     steps = count_steps(settings, images)
     images.length = steps * settings.batch_size
     record = start_record(settings, model, images, held_out, steps)
@@ -212,6 +233,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
     parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
+    parser.add_argument("--teacher", type=Path, help="folder of the checkpoint that teacher_share speaks of")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
 

@@ -1,6 +1,7 @@
 """Augmentation: seeded, per image, within its strengths; the sheet command."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests import corpus_layouts as layouts
 from training import augmentation
 from training.augmentation import Augmentation, augment, contact_sheet
 
-NOTHING = Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Augmentation(False, 0, 0, 0, 0, 0, 0)
 
 
 def ramp(n: int = 4, side: int = 32, channels: int = 3) -> torch.Tensor:
@@ -31,7 +32,7 @@ def test_no_strength_changes_nothing():
 
 
 def test_seed_decides_everything():
-    options = Augmentation(blur=0.5, jpeg=0.5)
+    options = Augmentation(blur=0.5, jpeg=0.5, noise=0.5)
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     torch.manual_seed(1)
     first = run(images, options, seed=3)
@@ -61,14 +62,24 @@ def test_erasing_share_and_size():
     assert erased.max() <= 0.446**2
 
 
-def test_jpeg_and_blur_change_grey_and_colour():
+def test_jpeg_blur_and_noise_change_grey_and_colour():
     noise = torch.randint(0, 256, (6, 1, 32, 32), dtype=torch.uint8)
-    for options in (Augmentation(False, 0, 0, 0, 0, 0, 0, 1, 0), Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 1)):
+    for name in ("blur", "jpeg", "noise"):
+        options = replace(NOTHING, **{name: 1.0})
         for images in (noise, noise.expand(-1, 3, -1, -1)):
             before = images.clone()
             out = run(images, options)
             assert torch.equal(images, before)  # the caller's images stay as they are
             assert all((a.int() - b.int()).abs().float().mean() > 2 for a, b in zip(out, images, strict=True))
+
+
+def test_noise_share_and_strength():
+    """Half of the images, with a sigma drawn evenly up to 0.15 of the range: 19 grey levels on average."""
+    out = run(torch.full((400, 1, 32, 32), 128, dtype=torch.uint8), replace(NOTHING, noise=0.5)).float()
+    sigma = out.flatten(1).std(1)
+    assert (sigma > 0).float().mean() == pytest.approx(0.5, abs=0.1)
+    assert sigma[sigma > 0].mean() == pytest.approx(0.15 * 255 / 2, rel=0.1)
+    assert sigma.max() < 0.15 * 255 * 1.1
 
 
 @pytest.mark.parametrize("options", [{"erasing": 1.5}, {"rotation": 200}, {"jpeg": -0.1}])

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from training.crops import read_crops
 from training.disk import require_space
 from training.settings import make_settings
 from training.train import main
@@ -129,8 +130,6 @@ def test_run_learns_and_its_model_loads(corpora, tmp_path, capsys):
     # The model in the run scores what the run says it does, through the public path.
     model = GiMeFiveForImageClassification.from_pretrained(tmp_path / "run" / "model").eval()
     processor = GiMeFiveImageProcessor.from_pretrained(tmp_path / "run" / "model")
-    from training.crops import read_crops
-
     crops = read_crops(corpora, "raf-db", "validation", cache=corpora / "cache")
     x = processor(crops.images.expand(-1, 3, -1, -1), return_tensors="pt")["pixel_values"]
     with torch.no_grad():
@@ -205,6 +204,26 @@ def test_two_processes_compute_what_one_does(corpora, tmp_path):
     assert moved > 1e-4
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-3 * moved)
+
+
+def test_distillation(corpora, tmp_path, capsys):
+    """A run's model teaches the next one: its probabilities are computed once and kept with the run."""
+    assert main(arguments(corpora, tmp_path / "first")) == 0
+    teacher = tmp_path / "first" / "model"
+    student = arguments(corpora, tmp_path / "student", teacher_share=0.5)
+    assert main(student) == 2
+    assert "teacher_share needs --teacher" in capsys.readouterr().err
+    assert main([*student, "--teacher", str(teacher)]) == 0
+    taught = load_file(tmp_path / "student" / "taught.safetensors")["raf-db"]
+    crops = read_crops(corpora, "raf-db", "train", cache=corpora / "cache")
+    model = GiMeFiveForImageClassification.from_pretrained(teacher).eval()
+    images = crops.images.expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        logits = model(GiMeFiveImageProcessor.from_pretrained(teacher)(images, return_tensors="pt").pixel_values).logits
+    assert torch.allclose(taught, logits.softmax(1), atol=0.02)  # computed in bfloat16
+    seven = arguments(corpora, tmp_path / "seven", teacher_share=0.5, classes=7)
+    assert main([*seven, "--teacher", str(teacher)]) == 2
+    assert "the teacher has the classes" in capsys.readouterr().err
 
 
 def test_early_stopping(corpora, tmp_path, capsys):

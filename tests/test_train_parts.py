@@ -177,6 +177,14 @@ def test_targets_by_hand():
     assert seven[1].tolist() == pytest.approx([0.1] * 6 + [0.4])
 
 
+def test_a_teachers_share_by_hand():
+    """Of targets of known emotions, not of neutral faces, of which a teacher of six classes knows nothing."""
+    taught = torch.tensor([[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]] * 2)
+    targets = targets_of(crops_of(["fear", "neutral"]), settings(neutral="uniform", teacher_share=0.4), taught)
+    assert targets[0].tolist() == pytest.approx([0.2, 0.04, 0.04, 0.04, 0.04, 0.64])
+    assert targets[1].tolist() == pytest.approx([1 / 6] * 6)
+
+
 def test_neutral_is_dropped_or_kept():
     crops = crops_of(["happiness", "neutral", "fear"])
     assert usable(crops, settings()).labels.tolist() == [0, 5]

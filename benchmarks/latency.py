@@ -16,6 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gimefive_hf import load_image
+from gimefive_hf.backends import FAST, make_recognizer
+from gimefive_hf.recognizer import ExpressionRecognizer
 
 from .measuring import SHAPES, add_models, backends_and_views, matrix_peak, table, timed, write_results
 
@@ -37,18 +39,16 @@ def main() -> None:
     reference = recognizers["torch fp32"]
     values = reference.pixel_values(crops)
     expected = logits_of(reference, values)
-    with FlopCounterMode(display=False) as counter:
-        reference.model.classify(values[:1])
-    gflop = counter.get_total_flops() / 1e9
+    gflop, fast_gflop = gflop_of(reference), gflop_of(make_recognizer(FAST["model"]))
     views = (1 + len(reference.model.config.zoom_average)) * (2 if reference.model.config.flip_average else 1)
     labels = labels_of(paths, reference.emotions)
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
     rows = []
     for name, fer in recognizers.items():
-        inputs = values.to(fer.model.dtype)
+        inputs = (fer.pixel_values(crops) if "--fast" in name else values).to(fer.model.dtype)
         one, many = times(fer, inputs[:1], args.runs), times(fer, inputs[:32], max(5, args.runs // 10)) / 32
         logits = logits_of(fer, inputs)
-        work = gflop * (1 if "single" in name else views)
+        work = fast_gflop if "--fast" in name else gflop * (1 if "single" in name else views)
         peak = peaks[name.replace(",", "").split()[1]]
         agree = (logits.argmax(1) == expected.argmax(1)).float().mean()
         rows.append(
@@ -67,7 +67,8 @@ def main() -> None:
     shapes = ", ".join("×".join(map(str, shape)) for shape in SHAPES)
     text = (
         f"The network of `{Path(args.model).name}`: {gflop:.2f} GFLOP per view of a face, {views} views whose logits "
-        'are averaged; "single view" makes one pass. Without decoding and preprocessing. One thread, processor time. '
+        f'are averaged; "single view" makes one pass; "--fast" is gimefive-fast, {fast_gflop:.2f} GFLOP. Without '
+        "decoding and preprocessing. One thread, processor time. "
         f"Matrix peak of a core: the fastest product that torch or onnxruntime computed in this run, out of {shapes}: "
         f"fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f}, int8 {peaks['int8']:.0f} billion operations a second; "
         f"the best batch is compared with the peak of its precision. Percentiles over {args.runs} runs of one face, "
@@ -75,6 +76,14 @@ def main() -> None:
         "still disturbs through the shared caches."
     )
     print(write_results("latency", "Time per face", "python -m benchmarks.latency", [text, table(header, rows)]))
+
+
+def gflop_of(fer: ExpressionRecognizer) -> float:
+    """Of one view of a face."""
+    side = fer.model.config.image_size
+    with FlopCounterMode(display=False) as counter:
+        fer.model.classify(torch.zeros(1, fer.model.config.num_channels, side, side))
+    return counter.get_total_flops() / 1e9
 
 
 def logits_of(fer, values: torch.Tensor) -> torch.Tensor:

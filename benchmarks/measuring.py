@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gimefive_hf.backends import SINGLE_VIEW, make_recognizer
+from gimefive_hf.backends import FAST, SINGLE_VIEW, make_recognizer
 from gimefive_hf.recognizer import ExpressionRecognizer
 
 HERE = Path(__file__).parent
@@ -145,11 +145,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def backends_and_views(args: argparse.Namespace) -> dict[str, ExpressionRecognizer]:
-    """`backends` for the options of `add_models`, and the fastest of them with one pass per face."""
+    """`backends` for the options of `add_models`, the fastest of them with one pass per face, and `--fast`."""
     recognizers = backends(args.model, args.onnx, args.int8)
     recognizers["torch bf16, single view"] = make_recognizer(args.model, precision="bf16", **SINGLE_VIEW)
     if args.int8_single:
         recognizers["ONNX int8, single view"] = make_recognizer(str(args.int8_single), "onnx")
+    recognizers["ONNX int8, --fast"] = make_recognizer(**FAST)
     return recognizers
 
 

@@ -61,8 +61,9 @@ def main() -> None:
         "paper's transforms and network (10.5 M parameters, 64×64, 0.63 GFLOP), one image at a time in fp32, all "
         "threads. Ours: the whole command without its start, decoding, journal and table included, with the network of "
         f"`{Path(args.model).name}`, one batch per core at a time. Both write six scores per file; the networks are "
-        'not the same. "Single view" is `--single-view`: one pass per face instead of the average over the views that '
-        "the model's config names, which all others compute; what that costs in accuracy stands in RESULTS-latency.md."
+        'not the same. "--fast" is the network of `gimefive-fast`, which sees 64×64 pixels. "Single view" is '
+        "`--single-view`: one pass per face instead of the average over the views that the model's config names, which "
+        "all others but --fast compute; what that costs in accuracy stands in RESULTS-latency.md."
     )
     print(
         write_results("score", "Scoring a folder of crops", "python -m benchmarks.score", [text, table(header, rows)])

@@ -143,10 +143,17 @@ def write_metadata(
     margin: float,
     precision: str,
 ) -> None:
-    """Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive."."""
+    """
+    Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive.".
+
+    What the exporter noted about where each node comes from is taken out: it has paths of this machine.
+    """
     import onnx
 
     graph = onnx.load(str(path))
+    for part in (graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
     values = {
         "gimefive.version": __version__,
         "gimefive.precision": precision,

@@ -72,6 +72,7 @@ def test_metadata(fer, path):
     network = OnnxClassifier(path.parent)  # the folder of a model.onnx
     assert (network.precision, network.margin, network.config.temperature) == ("fp32", 1.3, 1.7)
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
+    assert b"site-packages" not in path.read_bytes() and b".py" not in path.read_bytes()  # no paths of this machine
 
 
 def test_int8_stays_close(tmp_path, fer, crops):

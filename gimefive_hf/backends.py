@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # the command line's help needs the options alone, not torch
 
 BACKENDS = ("torch", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16")
+# Options of `make_recognizer` for the small int8 network that `--fast` stands for.
+FAST: dict[str, Any] = {"model": "gimefive-fast", "backend": "onnx"}
 # Options of `make_recognizer` for one pass per face, whatever views the model's config averages over.
 SINGLE_VIEW: dict[str, Any] = {"flip_average": False, "zoom_average": []}
 

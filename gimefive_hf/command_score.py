@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate; "
         "an ONNX file does what it was exported with",
     )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="the network gimefive-fast in int8 on onnxruntime: a little less accurate (its card has the figures)",
+    )
     parser.add_argument("--crops", action="store_true", help="each image is one face, already cropped and aligned")
     parser.add_argument("--batch-size", type=int, default=32, help="images per unit of work (default: 32)")
     parser.add_argument("--workers", type=int, help="batches at a time (default: one per core)")
@@ -34,13 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from .backends import SINGLE_VIEW, choose_precision, make_recognizer
+    from .backends import FAST, SINGLE_VIEW, choose_precision, make_recognizer
     from .score import score_folder
 
     if args.batch_size < 1 or (args.workers is not None and args.workers < 1):
         raise ValueError("--batch-size and --workers must be at least 1")
     if args.address is not None and args.engine != "ray":
         raise ValueError("--address goes with --engine ray")
+    if args.fast:
+        if (args.model, args.backend, args.single_view) != ("gimefive", "torch", False):
+            raise ValueError("--fast chooses the model and the backend: leave out --model, --backend and --single-view")
+        args.model, args.backend = FAST["model"], FAST["backend"]
     # All workers of a cluster are given what this machine chooses, and paths that do not depend on where they run.
     model: dict[str, Any] = {
         "model": os.path.abspath(args.model) if os.path.exists(args.model) else args.model,

@@ -27,7 +27,7 @@ EXTRAS = frozenset(
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")
 
 
-BUNDLED = ("gimefive", "gimefive-paper")
+BUNDLED = ("gimefive", "gimefive-fast", "gimefive-paper")
 
 
 def resolve_checkpoint(name_or_path):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .configuration_gimefive import GiMeFiveConfig
+from .configuration_gimefive import GiMeFiveConfig, resolve_checkpoint
 from .explain_layers import scale_maps
 from .image_processing_gimefive import GiMeFiveImageProcessor
 
@@ -24,7 +24,7 @@ class OnnxOutput:
 class OnnxClassifier:
     """
     Args:
-        path: an .onnx file of `gimefive export`, or a folder with a `model.onnx`.
+        path: an .onnx file of `gimefive export`, or a folder with a `model.onnx`, such as the bundled gimefive-fast.
         threads: of onnxruntime; None for as many as torch uses.
 
     Attributes:
@@ -39,7 +39,7 @@ class OnnxClassifier:
     def __init__(self, path: str | Path, threads: int | None = None):
         import onnxruntime
 
-        path = Path(path)
+        path = Path(resolve_checkpoint(path))
         path = path / "model.onnx" if path.is_dir() else path
         if path.suffix != ".onnx" or not path.is_file():
             raise ValueError(

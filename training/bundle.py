@@ -2,6 +2,10 @@
 Put a trained checkpoint into the package, as the one that a short name stands for.
 
     python -m training.bundle runs/flagship/model --name gimefive
+    python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data DIR
+
+`--int8` puts an ONNX file in int8 beside the weights, which `--backend onnx --model NAME` then finds; the ranges of its
+activations are taken from training images of the corpora in DIR.
 
 What it was trained on, the run's settings tell; they go into `trained_on.json`. Matrices are stored in half precision,
 which halves what every clone carries; the config says float32, to which they are widened when loaded. The code beside
@@ -18,8 +22,9 @@ from pathlib import Path
 
 import torch
 
-from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+from gimefive_hf import ExpressionRecognizer, GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
+from .crops import read_crops
 from .scorers import TRAINED_ON, describe
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
@@ -29,6 +34,7 @@ RECORDS = ("calibration.json", "reliability.png")
 # How the run went that the checkpoint is the outcome of: its card tells it.
 RUN_RECORDS = ("settings.json", "run.json")
 MAX_BYTES = 25_000_000
+CALIBRATION = {"raf-db": 256, "fer2013": 256, "affectnet": 256}  # training images, spread evenly over the split
 
 
 def bundle(checkpoint: Path, name: str) -> Path:
@@ -62,12 +68,32 @@ def bundle(checkpoint: Path, name: str) -> Path:
     return folder
 
 
+def add_int8(folder: Path, data: Path) -> Path:
+    """Write `model.onnx` into the bundled checkpoint's folder; returns its path."""
+    from gimefive_hf.export import export_onnx
+
+    fer = ExpressionRecognizer.from_pretrained(folder)
+    batches = []
+    for corpus, count in CALIBRATION.items():
+        images = read_crops(data, corpus, "train").images
+        images = images[torch.linspace(0, len(images) - 1, count).long()].expand(-1, 3, -1, -1)
+        batches += [fer.pixel_values(part.permute(0, 2, 3, 1).numpy()) for part in images.split(16)]
+    export_onnx(fer, folder / "model.onnx", lambda: iter(batches))
+    return folder / "model.onnx"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--int8", action="store_true", help="add an ONNX file in int8; needs --data")
+    parser.add_argument("--data", type=Path, help="folder with the corpora, for --int8")
     args = parser.parse_args()
+    if args.int8 and args.data is None:
+        parser.error("--int8 needs --data")
     print(bundle(args.checkpoint, args.name))
+    if args.int8:
+        print(add_int8(CHECKPOINTS / args.name, args.data))
     return 0
 
 

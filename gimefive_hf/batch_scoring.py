@@ -51,13 +51,15 @@ def prepare_batch(
 ) -> tuple[list[Prepared], torch.Tensor | None]:
     """Read the images and bring their faces to the network's input (faces, channels, height, width)."""
     images, values, held = [], [], []
+    size = 0
     for name, error in batch:
         image, pixels = read_faces(folder, name, error, recognizer.margin, detector)
         images.append(image)
         held += pixels
-        if sum(crop.size // 3 for crop in held) > HELD_PIXELS:
+        size += sum(crop.size // 3 for crop in pixels)
+        if size > HELD_PIXELS:
             values.append(recognizer.pixel_values(held))
-            held = []
+            held, size = [], 0
     if held:
         values.append(recognizer.pixel_values(held))
     return images, torch.cat(values) if values else None

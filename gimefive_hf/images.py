@@ -15,6 +15,8 @@ ImageSource = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 
 # A photo of more pixels is refused before it is decoded.
 MAX_PIXELS = 100_000_000
+# Up to so many bytes, a JPEG file takes PIL longer to open than to decode.
+SMALL_FILE = 65_536
 # On fewer pixels a side no face can be told.
 MIN_SIDE = 8
 
@@ -37,6 +39,10 @@ def load_image(source: ImageSource) -> NDArray[np.uint8]:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     with _explained(name):
+        small = _load_small_jpeg(source)
+        if small is not None:
+            _check_size(name, small.shape[1], small.shape[0])
+            return small
         if isinstance(source, Image.Image):
             image = source
         else:
@@ -47,6 +53,41 @@ def load_image(source: ImageSource) -> NDArray[np.uint8]:
         if not isinstance(source, Image.Image):
             image.load()
         return np.array(_to_rgb(ImageOps.exif_transpose(image)))  # a copy: PIL's own pixels are read-only
+
+
+def _load_small_jpeg(source: ImageSource) -> NDArray[np.uint8] | None:
+    """
+    A crop's JPEG file, decoded in half of PIL's time to the same pixels; None for all else, of which PIL can tell more.
+    """
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, (str, Path)):
+        with open(source, "rb") as file:
+            data = file.read(SMALL_FILE + 1)
+    else:
+        return None
+    if len(data) > SMALL_FILE or not MIN_SIDE**2 <= _jpeg_pixels(data) <= MAX_PIXELS:
+        return None
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    try:
+        pixels = decode_jpeg(
+            torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB, apply_exif_orientation=True
+        )
+    except RuntimeError:  # broken, of a kind that it does not know, or a torchvision without JPEG
+        return None
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+
+
+def _jpeg_pixels(data: bytes) -> int:
+    """How many pixels the frame header (ITU T.81, B.2.2) of a JPEG file announces; 0 if there is none, as expected."""
+    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # tables and reserved ones
+            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def source_name(source: ImageSource) -> str:

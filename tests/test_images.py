@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gimefive_hf import load_image
-from gimefive_hf.images import MAX_PIXELS, source_name
+from gimefive_hf.images import MAX_PIXELS, SMALL_FILE, _load_small_jpeg, source_name
 
 RED = (200, 30, 40)
 
@@ -63,6 +63,39 @@ def test_exif_orientation_is_honoured():
     assert pixels.shape == (30, 20, 3)
     assert tuple(pixels[2, 17]) == RED
     assert tuple(pixels[2, 2]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0, "quality": 95}, {"optimize": True, "comment": "x" * 300}],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_small_jpeg_files_have_pils_pixels(tmp_path, options, mode, orientation):
+    """They are decoded by torchvision."""
+    noise = np.random.default_rng(0).integers(0, 256, (31, 45, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise).convert(mode).save(path, "JPEG", exif=exif, **options)
+    assert 1000 < path.stat().st_size < SMALL_FILE
+    small = _load_small_jpeg(path)
+    assert small is not None
+    np.testing.assert_array_equal(small, np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB")))
+    np.testing.assert_array_equal(load_image(path.read_bytes()), small)
+
+
+def test_small_broken_jpeg_files(tmp_path, monkeypatch):
+    """A header that announces more than we take is refused before anything is made for it, like all others by PIL."""
+    whole = encoded(Image.new("RGB", (40, 30), RED), "JPEG")
+    at = whole.index(b"\xff\xc0") + 5
+    huge = whole[:at] + (60_000).to_bytes(2, "big") * 2 + whole[at + 4 :]
+    for data, text in ((huge, "too large"), (whole[:-40], "broken"), (whole[:at], "image")):
+        assert _load_small_jpeg(data) is None
+        with pytest.raises(ValueError, match=text):
+            load_image(data)
+    monkeypatch.setattr("torchvision.io.decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
+    assert _load_small_jpeg(huge) is None
 
 
 def test_arrays():

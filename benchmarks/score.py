@@ -22,7 +22,7 @@ from .measuring import add_models, backends_and_views, interleaved, table, write
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
-    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     add_models(parser)
     args = parser.parse_args()
@@ -39,7 +39,8 @@ def main() -> None:
         torch.set_num_threads(threads)
         works = {"the paper's script": lambda: papers_way.score_folder(network, folder)}
         score = partial(score_folder, folder=folder, output=Path(place) / "s.csv", crops=True, overwrite=True)
-        works |= {f"gimefive score, {name}": partial(score, fer) for name, fer in recognizers.items()}
+        for name, fer in recognizers.items():  # with the batch sizes of the command
+            works[f"gimefive score, {name}"] = partial(score, fer, batch_size=64 if "--fast" in name else 32)
         results = interleaved(works, args.repeats)
     base = results["the paper's script"]
     rows = []

@@ -257,6 +257,28 @@ def test_the_command(tmp_path, capsys):
     assert len(pd.read_parquet(tmp_path / "s.parquet")) == 5
 
 
+def test_the_fast_network_is_the_bundled_one(tmp_path, capsys):
+    """`--fast`: photos and all, and the int8 file in the package says what the weights beside it say."""
+    from gimefive_hf.backends import FAST, make_recognizer
+
+    fast, exact = make_recognizer(**FAST), make_recognizer(FAST["model"])
+    assert fast.model.precision == "int8"
+    assert (fast.margin, fast.processor.size) == (exact.margin, exact.processor.size)
+    ours, theirs = exact.model.config.to_dict(), fast.model.config.to_dict()
+    names = ("architecture", "image_size", "widths", "depths", "strides", "temperature", "id2label")
+    assert {name: ours[name] for name in names} == {name: theirs[name] for name in names}
+    photo = face_photo()
+    Image.fromarray(photo).save(tmp_path / "a.jpg")
+    assert main(["score", str(tmp_path), "-o", str(tmp_path / "s.csv"), "--fast"]) == 0
+    (row,) = read_rows(tmp_path / "s.csv")
+    expected = exact(photo)[0].scores
+    assert row["emotion"] == max(expected, key=expected.__getitem__)
+    assert {name: float(row[name]) for name in EMOTIONS} == pytest.approx(expected, abs=0.1)
+    capsys.readouterr()
+    assert main(["score", str(tmp_path), "-o", str(tmp_path / "t.csv"), "--fast", "--single-view"]) == 2
+    assert "--fast chooses the model" in capsys.readouterr().err
+
+
 def test_an_empty_folder_gives_an_empty_table(tmp_path, fer):
     (tmp_path / "none").mkdir()
     score_folder(fer, tmp_path / "none", tmp_path / "s.parquet")

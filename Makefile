@@ -44,18 +44,16 @@ render: $(VENV)/.installed-test            ## fill README and cards from the res
 
 # Each step goes on where a killed one stopped, so the whole may be called again.
 RUN := runs/flagship
-flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: three runs, calibration, bundle
+flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: two runs, calibration, bundle
 	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz)
 	$(BIN)/python -m training.train --recipe flagship --data $(DATA) --identity runs/package/model --out $(RUN)-first
-	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)-second
-	$(BIN)/python -m training.calibrate --checkpoint $(RUN)-second/model --data $(DATA) --flip-average --zoom-average 1.1 0.9
-	$(BIN)/python -m training.train --recipe flagship-third --data $(DATA) --weights $(RUN)-second/model --teacher $(RUN)-second/model --out $(RUN)
+	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)
 	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average --zoom-average 1.1 0.9
 	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive
 
 fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR
-	$(BIN)/python -m training.train --recipe flagship-64px --data $(DATA) --weights $(RUN)-second/model --teacher $(RUN)-second/model --out $(RUN)-64px
-	$(BIN)/python -m training.train --recipe gimefive-fast --data $(DATA) --weights $(RUN)-64px/model --teacher $(RUN)-second/model --out runs/gimefive-fast
+	$(BIN)/python -m training.train --recipe flagship-64px --data $(DATA) --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px
+	$(BIN)/python -m training.train --recipe gimefive-fast --data $(DATA) --weights $(RUN)-64px/model --teacher $(RUN)/model --out runs/gimefive-fast
 	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-fast/model --data $(DATA)
 	$(BIN)/python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data $(DATA)
 

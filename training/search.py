@@ -193,7 +193,9 @@ def draw_history(study: optuna.Study, path: Path) -> None:
             axis.set_xlim(-0.5, len(domain) - 0.5)
         else:
             axis.plot(values, scores, "o", color="#0072b2", markersize=4)
-            axis.set_xscale("log" if domain.get("log") else "linear")
+            if domain.get("log"):
+                axis.set_xscale("log")
+                axis.xaxis.set_minor_formatter("")  # labels of a decade's ninths overlap
         axis.set_xlabel(key, fontsize=8)
     for axis in panels[len(space) :]:
         axis.set_axis_off()

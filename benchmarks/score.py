@@ -13,6 +13,7 @@ from statistics import median
 
 import torch
 
+from gimefive_hf.backends import FAST_BATCH_SIZE
 from gimefive_hf.score import score_folder
 
 from . import papers_way
@@ -40,7 +41,9 @@ def main() -> None:
         works = {"the paper's script": lambda: papers_way.score_folder(network, folder)}
         score = partial(score_folder, folder=folder, output=Path(place) / "s.csv", crops=True, overwrite=True)
         for name, fer in recognizers.items():  # with the batch sizes of the command
-            works[f"gimefive score, {name}"] = partial(score, fer, batch_size=64 if "--fast" in name else 32)
+            works[f"gimefive score, {name}"] = partial(
+                score, fer, batch_size=FAST_BATCH_SIZE if "--fast" in name else 32
+            )
         results = interleaved(works, args.repeats)
     base = results["the paper's script"]
     rows = []

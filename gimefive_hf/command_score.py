@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from .backends import FAST, SINGLE_VIEW, choose_precision, make_recognizer
+    from .backends import FAST, FAST_BATCH_SIZE, SINGLE_VIEW, choose_precision, make_recognizer
     from .score import score_folder
 
     if any(number is not None and number < 1 for number in (args.batch_size, args.workers)):
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
                 args.folder,
                 args.output,
                 crops=args.crops,
-                batch_size=args.batch_size or (64 if args.fast else 32),
+                batch_size=args.batch_size or (FAST_BATCH_SIZE if args.fast else 32),
                 workers=args.workers,
                 engine=engine,
                 decimals=args.decimals,

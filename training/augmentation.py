@@ -92,7 +92,7 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.empty(*(shape or (n,))).uniform_(low, high, generator=generator)
 
-    x = degrade(images, options, generator).float()
+    x = degrade(images, options, uniform, generator).float()
     if options.resampling and uniform(0, 1, 1) < options.resampling:
         # One resolution for the group: corpora must not be told apart by their sharpness.
         coarse = int(uniform(36, 64, 1))
@@ -115,16 +115,13 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     return x.clamp(0, 255).to(torch.uint8)
 
 
-def degrade(images: Tensor, options: Strengths, generator: torch.Generator) -> Tensor:
+def degrade(images: Tensor, options: Strengths, uniform, generator: torch.Generator) -> Tensor:
     """
     Blur, JPEG and noise, in this order, as a camera and a website add them; uint8 in, uint8 out.
 
-    Against shortcuts through a corpus's sharpness and compression, and for photos taken in the dark.
+    Against shortcuts through a corpus's sharpness and compression, and for photos taken in the dark. `uniform` is
+    that of `augment`, which draws from `generator`.
     """
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.empty(*(shape or (len(images),))).uniform_(low, high, generator=generator)
-
     x = images
     if options.blur and uniform(0, 1, 1) < options.blur:
         x = TF.gaussian_blur(x, [5, 5], [float(uniform(0.3, 1.2, 1))])

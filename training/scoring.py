@@ -1,5 +1,6 @@
 """Scores on held-out crops, which select the weights during training."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -11,15 +12,22 @@ from .crops import LABELS, Crops
 from .settings import TrainingSettings
 
 
+def network_inputs(
+    processor, crops: Crops, settings: TrainingSettings, device: torch.device, batch: int
+) -> Iterator[Tensor]:
+    """Unaugmented crops as `pixel_values` (n, 3, side, side), in batches, on the device."""
+    for start in range(0, len(crops), batch):
+        images = crops.images[start : start + batch].expand(-1, 3, -1, -1)
+        x = processor(images, return_tensors="pt")["pixel_values"].to(device)
+        yield x.contiguous(memory_format=torch.channels_last) if settings.channels_last else x
+
+
 @torch.no_grad()
 def predict_crops(model, processor, crops: Crops, settings: TrainingSettings, batch: int = 128) -> Tensor:
     """Logits (n, classes) of unaugmented crops, averaged with those of the mirror images."""
     device = next(model.parameters()).device
     rows = []
-    for start in range(0, len(crops), batch):
-        images = crops.images[start : start + batch].expand(-1, 3, -1, -1)
-        x = processor(images, return_tensors="pt")["pixel_values"].to(device)
-        x = x.contiguous(memory_format=torch.channels_last) if settings.channels_last else x
+    for x in network_inputs(processor, crops, settings, device, batch):
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
             rows.append((model(x).logits.float() + model(x.flip(-1)).logits.float()).cpu() / 2)
     return torch.cat(rows)
@@ -27,28 +35,25 @@ def predict_crops(model, processor, crops: Crops, settings: TrainingSettings, ba
 
 @torch.no_grad()
 def teacher_probabilities(
-    folder: Path, crops: dict[str, Crops], settings: TrainingSettings, batch: int = 64
+    folder: Path, crops: dict[str, Crops], settings: TrainingSettings, device: torch.device, batch: int = 64
 ) -> dict[str, Tensor]:
     """
     What the checkpoint in `folder`, with its own calibration and views, says of unaugmented crops: (n, classes) each.
 
     Raises ValueError if its classes are others than the run's.
     """
-    teacher = GiMeFiveForImageClassification.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+    teacher = GiMeFiveForImageClassification.from_pretrained(folder).eval()
     expected = list(LABELS[: settings.classes])
     if list(teacher.config.id2label.values()) != expected:
         raise ValueError(f"the teacher has the classes {list(teacher.config.id2label.values())}; needed: {expected}")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher.to(device)
+    teacher.to(device, memory_format=torch.channels_last)
     processor = GiMeFiveImageProcessor.from_pretrained(folder)
     said = {}
     for name, some in crops.items():
         rows = []
-        for start in range(0, len(some), batch):
-            images = some.images[start : start + batch].expand(-1, 3, -1, -1)
-            x = processor(images, return_tensors="pt")["pixel_values"].to(device)
+        for x in network_inputs(processor, some, settings, device, batch):
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-                rows.append(teacher(x.contiguous(memory_format=torch.channels_last)).logits.float().softmax(1).cpu())
+                rows.append(teacher(x).logits.float().softmax(1).cpu())
         said[name] = torch.cat(rows)
     return said
 

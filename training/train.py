@@ -95,7 +95,8 @@ def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -
             partial = path.with_suffix(".partial")
             with clear_disk_errors(partial):
                 used = {name: usable(c, settings) for name, c in crops.items()}
-                save_file(teacher_probabilities(places.teacher, used, settings), partial)
+                said = teacher_probabilities(places.teacher, used, settings, PartialState().device)
+                save_file(said, partial)
                 partial.rename(path)
         return load_file(path)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import runpy
+import socket
 import sys
 from pathlib import Path
 
@@ -15,9 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 
+def require_free_port(host: str, port: int) -> None:
+    """Raise ValueError if nothing can listen there: said before the model is loaded, and in one line."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"cannot listen on {host}, port {port} ({error}); choose another --port or --host") from None
+
+
 def run(args: argparse.Namespace) -> int:
     if not APP.is_file():
         raise ValueError("the demo is part of the repository (spaces/demo); run this from a clone, installed by `make`")
+    require_free_port(args.host, args.port)
     sys.path.insert(0, str(APP.parent))
     app = runpy.run_path(str(APP))
     app["launch"](model=args.model, host=args.host, port=args.port, open_browser=not args.no_browser)

@@ -1,6 +1,7 @@
-"""`gimefive predict` as a user runs it."""
+"""`gimefive` commands as a user runs them."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -91,3 +92,12 @@ def test_as_a_program(photo):
     result = subprocess.run([sys.executable, "-m", "gimefive_hf.cli", "predict"], capture_output=True, text=True)
     assert result.returncode == 2
     assert "PHOTO" in result.stderr
+
+
+def test_demo_on_a_taken_port(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["demo", "--port", str(port), "--no-browser"]) == 2
+    assert f"cannot listen on 127.0.0.1, port {port} (" in capsys.readouterr().err
+    assert main(["demo", "--port", "70000", "--no-browser"]) == 2
+    assert "choose another --port" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
@@ -273,6 +274,16 @@ def test_other_settings_in_the_same_folder(corpora, tmp_path, capsys):
     assert main(arguments(corpora, tmp_path / "run", bf16=False, steps=2)) == 0
     assert main(arguments(corpora, tmp_path / "run", bf16=False, steps=2, learning_rate=0.5)) == 2
     assert "learning_rate was 0.001, is 0.5" in capsys.readouterr().err
+
+
+def test_one_process_per_folder(corpora, tmp_path, capsys):
+    command = arguments(corpora, tmp_path / "run", bf16=False, steps=2)
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"):
+        assert main(command) == 2
+    assert "another process is training into" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "settings.json").exists()
+    assert main(command) == 0
 
 
 def test_unreadable_images_are_all_named_before_training(corpora, tmp_path, capsys):

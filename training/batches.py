@@ -52,7 +52,7 @@ def usable(crops: Crops, settings: TrainingSettings) -> Crops:
 
 
 class TrainingImages(Dataset):
-    """All training images of a run, by a running number over the corpora; an item is (position, number)."""
+    """All `usable` crops of a run, by a running number over the corpora; an item is (position, number)."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class TrainingImages(Dataset):
         length: int,
         taught: dict[str, Tensor] | None = None,
     ):
-        self.crops = {name: usable(c, settings) for name, c in crops.items()}
+        self.crops = crops
         self.targets = {name: targets_of(c, settings, (taught or {}).get(name)) for name, c in self.crops.items()}
         self.starts = np.cumsum([0, *(len(c) for c in self.crops.values())]).tolist()
         self.settings = settings

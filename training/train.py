@@ -19,12 +19,14 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import logging as transformers_logging
@@ -94,11 +96,26 @@ def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -
         if not path.is_file():
             partial = path.with_suffix(".partial")
             with clear_disk_errors(partial):
-                used = {name: usable(c, settings) for name, c in crops.items()}
-                said = teacher_probabilities(places.teacher, used, settings, PartialState().device)
+                said = teacher_probabilities(places.teacher, crops, settings, PartialState().device)
                 save_file(said, partial)
                 partial.rename(path)
         return load_file(path)
+
+
+@contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """Hold the run's folder, or raise ValueError if another process trains into it. Processes of one run share it."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not PartialState().is_main_process:
+        yield
+        return
+    try:
+        with FileLock(out / ".lock", timeout=0):  # released by the kernel when the process dies
+            yield
+    except Timeout:
+        raise ValueError(
+            f"another process is training into {out}; wait for it, stop it, or choose another --out"
+        ) from None
 
 
 def settle(settings: TrainingSettings, out: Path) -> None:
@@ -159,7 +176,6 @@ def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:
 
 def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrainer, dict]:
     """Read the images, build the network, and return the trainer and the start of `run.json`."""
-    places.out.mkdir(parents=True, exist_ok=True)
     settle(settings, places.out)
     set_seed(settings.seed)
     model, processor = build_network(
@@ -172,6 +188,7 @@ def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrain
     start_weights(model, processor, settings, places, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    train = {name: usable(c, settings) for name, c in train.items()}
     taught = teach(settings, places, train) if settings.teacher_share else None
     images = TrainingImages(train, settings, 0, taught)
     steps = count_steps(settings, images)
@@ -212,10 +229,17 @@ def train(settings: TrainingSettings, places: Places) -> dict:
     """
     Train, or go on training, and return what `run.json` holds: best step, its held-out scores in %, counts, time.
 
-    Raises ValueError for settings that do not fit (each other, the folder, the weights) and for unreadable images,
+    Raises ValueError for settings that do not fit (each other, the folder, the weights), for a folder that another
+    process trains into, and for unreadable images,
     FileNotFoundError for a missing corpus, FloatingPointError for a loss that is not finite, OSError for a full disk.
     """
     PartialState(cpu=places.cpu or not torch.cuda.is_available())  # joins the other processes, if there are any
+    with only_run(places.out):
+        return train_alone(settings, places)
+
+
+def train_alone(settings: TrainingSettings, places: Places) -> dict:
+    """`train`, in a folder that no other run writes to."""
     trainer, record = prepare(settings, places)
     complete = complete_checkpoints(places.out)
     if trainer.is_world_process_zero():

@@ -14,6 +14,7 @@ COMMANDS = {
     "video": "annotate a video and write its timeline",
     "webcam": "analyse the camera live",
     "export": "write the network as an ONNX file",
+    "train": "train a network on the corpora, or go on training it",
     "explain": "show what each expression is seen by: heat maps of the faces in photos",
 }
 

@@ -72,7 +72,8 @@ def test_help_and_results_need_no_torch():
 import contextlib, io, sys
 from gimefive_hf.cli import COMMANDS, main
 import gimefive_hf.result_queries
-for arguments in ([], *([name] for name in COMMANDS)):
+commands = [name for name in COMMANDS if name != "train"]  # whose flags name the networks and corpora there are
+for arguments in ([], *([name] for name in commands)):
     with contextlib.redirect_stdout(io.StringIO()) as text:
         try:
             main([*arguments, "--help"])
@@ -92,6 +93,14 @@ def test_as_a_program(photo):
     result = subprocess.run([sys.executable, "-m", "gimefive_hf.cli", "predict"], capture_output=True, text=True)
     assert result.returncode == 2
     assert "PHOTO" in result.stderr
+
+
+def test_train_is_the_training_command(tmp_path, capsys):
+    missing = ["--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main(["train", "--recipe", "flagship", *missing]) == 2
+    assert "raf-db" in capsys.readouterr().err
+    assert main(["train", "--recipe", "flagschiff", *missing]) == 2
+    assert "one of the recipes" in capsys.readouterr().err
 
 
 def test_demo_on_a_taken_port(capsys):

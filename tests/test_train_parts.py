@@ -229,13 +229,13 @@ def test_nothing_to_train_on():
 def test_augmentation_without_any_change_is_the_image():
     images = crops_of(["fear"] * 3, side=16).images
     generator = torch.Generator().manual_seed(0)
-    torch.testing.assert_close(augment(images, 16, settings(**PLAIN), generator), images, atol=1, rtol=0)
+    torch.testing.assert_close(augment(images, 16, settings(**PLAIN).augmentation, generator), images, atol=1, rtol=0)
 
 
 def test_flip_mirrors_about_half_of_the_images():
     images = torch.zeros(200, 1, 8, 8, dtype=torch.uint8)
     images[..., :4] = 200
-    result = augment(images, 8, settings(**PLAIN | {"flip": True}), torch.Generator().manual_seed(0))
+    result = augment(images, 8, settings(**PLAIN | {"flip": True}).augmentation, torch.Generator().manual_seed(0))
     left = (result[:, 0, :, 0] > 150).all(1)
     right = (result[:, 0, :, -1] > 150).all(1)
     assert (left ^ right).all()
@@ -244,12 +244,12 @@ def test_flip_mirrors_about_half_of_the_images():
 
 def test_erasing_and_light_change_what_they_say():
     images = torch.full((100, 1, 20, 20), 100, dtype=torch.uint8)
-    erased = augment(images, 20, settings(**PLAIN | {"erasing": 1.0}), torch.Generator().manual_seed(0))
+    erased = augment(images, 20, settings(**PLAIN | {"erasing": 1.0}).augmentation, torch.Generator().manual_seed(0))
     share = (erased != 100).float().mean(dim=(1, 2, 3))
     assert share.max() <= 0.45**2
     assert (share > 0.005).float().mean() > 0.9
     lit = (
-        augment(images, 20, settings(**PLAIN | {"light": 0.3}), torch.Generator().manual_seed(0))
+        augment(images, 20, settings(**PLAIN | {"light": 0.3}).augmentation, torch.Generator().manual_seed(0))
         .float()
         .mean((1, 2, 3))
     )

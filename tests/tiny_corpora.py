@@ -14,7 +14,7 @@ from PIL import Image
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 
-SPLITS_DIR = Path(__file__).parents[1] / "training" / "splits"
+SPLITS_DIR = Path(__file__).parents[1] / "training" / "split_lists"
 RAF_FOLDERS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6}
 FER_FOLDERS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 

@@ -12,6 +12,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -114,7 +115,12 @@ def summarise(loaded: LoadedModel, method: str, average: AverageAttention, share
             )
             for index, region in enumerate(REGIONS):
                 e = estimate(heat[:, index])
-                row = {"model": loaded.name, "weights": loaded.weights, "corpus": corpus, "emotion": emotion}
+                row: dict[str, Any] = {
+                    "model": loaded.name,
+                    "weights": loaded.weights,
+                    "corpus": corpus,
+                    "emotion": emotion,
+                }
                 row |= {"method": method, "region": region, "share": e.value, "share_low": e.low, "share_high": e.high}
                 row |= {"area": float(areas[:, index].mean()), "images": e.n}
                 row |= {"without_heat": len(part) - e.n, "without_face": int(average.without_face[where].sum())}

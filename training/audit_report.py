@@ -43,7 +43,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def colour(label: str) -> object:
     """Of a label in the figures, as matplotlib takes it."""
-    value = EMOTION_COLORS.get(label, OTHER_COLORS.get(label))
+    value = EMOTION_COLORS[label] if label in EMOTION_COLORS else OTHER_COLORS[label]
     return value if isinstance(value, str) else tuple(channel / 255 for channel in value)
 
 

@@ -12,28 +12,12 @@ import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
-
-
-class Strengths(Protocol):
-    """What `augment` asks of its options: an `Augmentation`, or training settings."""
-
-    flip: bool
-    rotation: float
-    scale: float
-    shift: float
-    light: float
-    resampling: float
-    erasing: float
-    blur: float
-    jpeg: float
-    noise: float
 
 
 @dataclass(frozen=True)
@@ -74,14 +58,14 @@ class Augmentation:
             raise ValueError(f"rotation must be between 0 and 180 degrees; got {self.rotation}")
 
 
-def augment(images: Tensor, side: int, options: Strengths, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, side: int, options: Augmentation, generator: torch.Generator) -> Tensor:
     """
     One random variant of each image.
 
     Args:
         images: uint8 (n, channels, height, width), grey or RGB.
         side: of the result, in pixels.
-        options: an `Augmentation`, or training settings, which have the same fields.
+        options: how strong.
         generator: the only source of chance.
 
     Returns:
@@ -115,7 +99,7 @@ def augment(images: Tensor, side: int, options: Strengths, generator: torch.Gene
     return x.clamp(0, 255).to(torch.uint8)
 
 
-def degrade(images: Tensor, options: Strengths, uniform, generator: torch.Generator) -> Tensor:
+def degrade(images: Tensor, options: Augmentation, uniform, generator: torch.Generator) -> Tensor:
     """
     Blur, JPEG and noise, in this order, as a camera and a website add them; uint8 in, uint8 out.
 

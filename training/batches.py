@@ -121,6 +121,7 @@ class BatchMaker:
 
     def __init__(self, images: TrainingImages, processor, side: int):
         self.images, self.processor, self.side = images, processor, side
+        self.augmentation = images.settings.augmentation
 
     def __call__(self, items: list[tuple[int, int]]) -> dict[str, Tensor]:
         settings = self.images.settings
@@ -133,7 +134,7 @@ class BatchMaker:
         for corpus, (name, crops) in enumerate(self.images.crops.items()):
             if corpus in by_corpus:
                 chosen = by_corpus[corpus]
-                pixels.append(augment(crops.images[chosen], self.side, settings, generator))
+                pixels.append(augment(crops.images[chosen], self.side, self.augmentation, generator))
                 targets.append(self.images.targets[name][chosen])
         images = torch.cat([p.expand(-1, 3, -1, -1) for p in pixels])
         x = self.processor(images, return_tensors="pt")["pixel_values"]

@@ -4,7 +4,7 @@ Calibrate a trained checkpoint: fit its temperature, choose the confidence under
     python -m training.calibrate --checkpoint DIR --data DIR [--max-risk 0.20] [--test]
 
 The temperature (Guo et al. 2017) minimises the negative log-likelihood on images held out of the training splits
-(`training/splits`, split "validation"), each corpus counting the same. The threshold is the lowest confidence at which
+(`training/split_lists`, "validation"), each corpus counting the same. The threshold is the lowest confidence at which
 the accepted held-out images are wrong in at most `--max-risk` of the cases and at least `--min-neutral` of FER2013's
 held-out neutral faces are declined. Both go into `config.json` of the checkpoint; `calibration.json` and
 `reliability.png` beside it tell how they came about. `--test` then reports the same figures on the test splits.
@@ -129,12 +129,10 @@ def calibrate(args: argparse.Namespace) -> dict:
     if args.test:
         logits, labels = collect("test")
         report["test"] = measure(logits, labels, temperature)
-        report["test_abstention"] = {
-            name: abstention(
-                *split_neutral({name: logits[name]}, {name: labels[name]}, temperature), chosen["threshold"]
-            )
-            for name in logits
-        }
+        report["test_abstention"] = {}
+        for name in logits:
+            groups, neutral = split_neutral({name: logits[name]}, {name: labels[name]}, temperature)
+            report["test_abstention"][name] = abstention(groups, neutral, chosen["threshold"])
     write_config(
         args.checkpoint,
         temperature=temperature,

@@ -152,11 +152,16 @@ def cross_fitted_ece(logits: dict[str, Tensor], labels: dict[str, Tensor], folds
             parts[name].append(
                 confidence_and_hits(logits[name][o[fold::folds]], labels[name][o[fold::folds]], temperature)
             )
-    joined = {name: [np.concatenate(column) for column in zip(*rows, strict=True)] for name, rows in parts.items()}
-    return {name: expected_calibration_error(*columns) for name, columns in joined.items()}
+    errors = {}
+    for name, rows in parts.items():
+        confidence, hits = (np.concatenate(column) for column in zip(*rows, strict=True))
+        errors[name] = expected_calibration_error(confidence, hits)
+    return errors
 
 
-def split_neutral(logits: dict[str, Tensor], labels: dict[str, Tensor], temperature: float):
+def split_neutral(
+    logits: dict[str, Tensor], labels: dict[str, Tensor], temperature: float
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """(confidence, hits) of every corpus's known images; confidences of the images without an output (neutral)."""
     groups, neutral = [], []
     for name in logits:

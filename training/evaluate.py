@@ -52,7 +52,10 @@ class Images:
         return len(self.sources)
 
     def select(self, chosen: list[int]) -> "Images":
-        lists = ([part[i] for i in chosen] for part in (self.pixels, self.labels, self.sources, self.subjects))
+        def pick(part: list) -> list:
+            return [part[i] for i in chosen]
+
+        lists = pick(self.pixels), pick(self.labels), pick(self.sources), pick(self.subjects)
         return Images(self.corpus, self.split, *lists)
 
 
@@ -183,7 +186,7 @@ def evaluate(
     batch: int = 128,
 ) -> pd.DataFrame:
     """Score, store, and return the model's rows of results.csv. Raises ValueError for a corpus that cannot be read."""
-    frames = []
+    frames: list[pd.DataFrame] = []
     for corpus in corpora:
         images = sample_evenly(read_images(data, corpus, split, scorer.classes), sample)
         for protocol in protocols:

@@ -14,6 +14,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -156,7 +157,7 @@ def table(loaded: LoadedModel, measured: dict[str, Measured], checks: dict[str, 
         n = len(gaps[method])
         hits = np.concatenate(result.hits)
         pointing = proportion(int(hits.sum()), len(hits))
-        row = {"model": loaded.name, "weights": loaded.weights, "method": method}
+        row: dict[str, Any] = {"model": loaded.name, "weights": loaded.weights, "method": method}
         row |= {"kind": "method" if method in METHODS else "baseline", "images": n}
         row |= spread("insertion", estimate(area(np.concatenate(result.insertion))))
         row |= spread("deletion", estimate(area(np.concatenate(result.deletion))))

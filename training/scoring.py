@@ -67,7 +67,8 @@ def accuracy_and_recall(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 
 def held_out_scores(model, processor, held_out: dict[str, Crops], settings: TrainingSettings) -> dict[str, float]:
     """Accuracy and recall per corpus over the images that have one of the model's labels, and `eval_score`."""
-    scores, selecting = {}, []
+    scores: dict[str, float] = {}
+    selecting: list[float] = []
     for name, crops in held_out.items():
         known = crops.select(crops.labels < settings.classes)
         accuracy, recall = accuracy_and_recall(predict_crops(model, processor, known, settings), known.labels)

@@ -141,7 +141,7 @@ def search(base: TrainingSettings, space: dict[str, Any], places: Places, trials
     while finished() < trials:
         study.optimize(objective, n_trials=1, catch=(ValueError, FloatingPointError))
         write_history(study, places.out)
-        if grid and study.sampler.is_exhausted(study):
+        if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
             break
     draw_history(study, places.out / "search.png")
     return study
@@ -179,7 +179,7 @@ def draw_history(study: optuna.Study, path: Path) -> None:
     rows = -(-(1 + len(space)) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(3.2 * columns, 2.8 * rows), squeeze=False)
     history, *panels = axes.flat
-    scores = [trial.value for trial in done]
+    scores = [trial.value for trial in done if trial.value is not None]
     best = [max(scores[: i + 1]) for i in range(len(scores))]
     history.plot([t.number for t in done], scores, "o", color="#0072b2", markersize=4, label="trial")
     history.step([t.number for t in done], best, where="post", color="#d55e00", label="best so far")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .augmentation import Augmentation
 from .crops import CORPORA
 from .models import NETWORKS
 
@@ -109,14 +110,20 @@ class TrainingSettings:
             raise ValueError(f"corpora and held_out must name at least one of {', '.join(CORPORA)} each; got {unknown}")
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"give either steps or epochs; got steps={self.steps}, epochs={self.epochs}")
-        shares = ("class_exponent", "vote_share", "teacher_share", "label_smoothing", "erasing", "resampling", "mixup")
-        for name in (*shares, "fall_share", "average_decay", "scale", "shift", "light", "blur", "jpeg", "noise"):
+        self.augmentation  # noqa: B018 - checks its own values
+        shares = ("class_exponent", "vote_share", "teacher_share", "label_smoothing", "mixup", "fall_share")
+        for name in (*shares, "average_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
         positive = ("steps", "epochs", "batch_size", "learning_rate", "mixup_alpha", "patience", "crop_side")
         for name in (*positive, "evaluate_every", "save_every", "log_every"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The settings that say how images are augmented."""
+        return Augmentation(**{item.name: getattr(self, item.name) for item in dataclasses.fields(Augmentation)})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -1,7 +1,7 @@
 """
 The fixed splits: which image is for training, which for model selection, which for testing.
 
-    python -m training.splits --data DIR      # writes training/splits/*.csv from the zips in DIR
+    python -m training.splits --data DIR      # writes training/split_lists/*.csv from the zips in DIR
 
 Corpora that come with a test split keep it. The others give `TEST_SHARE` of their images to one, and every training
 split gives `VALIDATION_SHARE` to a validation part, the only one that model selection may look at. The rule is seeded
@@ -23,7 +23,7 @@ from pathlib import Path
 
 TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.06
-SPLITS_DIR = Path(__file__).parent / "splits"
+SPLITS_DIR = Path(__file__).parent / "split_lists"
 
 # Corpora whose subjects stand in the file name: which group of corpora shares them, and how the name tells them.
 SUBJECTS = {

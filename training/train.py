@@ -1,8 +1,8 @@
 """
 Train a network by a settings file, by flags, or by both (a flag overrides the file).
 
-    python -m training.train --recipe flagship --data DIR --identity package/model --out runs/flagship
-    python -m training.train --recipe paper-raf-db --network gimefive-6-bn --data DIR --out runs/six-blocks
+    gimefive train --recipe flagship --data DIR --identity package/model --out runs/flagship
+    gimefive train --recipe paper-raf-db --network gimefive-6-bn --data DIR --out runs/six-blocks
     accelerate launch --multi_gpu --num_processes 2 -m training.train --recipe FILE.json --data DIR --out DIR
 
 (accelerate's `--multi_gpu` is its name for several processes: without a GPU they share the processor's cores.)
@@ -171,6 +171,7 @@ def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:
     """Steps of the run; a pass has as many images as are drawn on average."""
     if settings.steps is not None:
         return settings.steps
+    assert settings.epochs is not None  # one of the two is given; the settings see to it
     return max(1, math.ceil(settings.epochs * float(images.weights().sum()) / settings.batch_size))
 
 
@@ -267,26 +268,22 @@ def places_of(args: argparse.Namespace) -> Places:
     return Places(**{name: getattr(args, name) for name in Places.__dataclass_fields__})
 
 
-def parse(argv: list[str] | None = None) -> tuple[TrainingSettings, Places, argparse.Namespace]:
-    parser = argparse.ArgumentParser(
-        prog="training.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All flags of the command, which is also `gimefive train`."""
     add_places(parser)
     parser.add_argument("--recipe", type=Path, help="settings file, or the name of one in training/recipes")
     parser.add_argument("--push-to", metavar="REPO", help="push the model to this repository of the Hub afterwards")
     parser.add_argument("--private", action="store_true", help="of --push-to: make the repository private")
     add_flags(parser)
-    args = parser.parse_args(argv)
-    changes = given_settings(args)
-    settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
-    return settings, places_of(args), args
 
 
-def main(argv: list[str] | None = None) -> int:
+def run(args: argparse.Namespace) -> int:
+    """Train as `add_arguments`' flags say. Exit code 0, or 2 after one line on standard error."""
     transformers_logging.set_verbosity_error()  # the Trainer's own warnings are about things decided here
     transformers_logging.disable_progress_bar()
     try:
-        settings, places, args = parse(argv)
+        changes, places = given_settings(args), places_of(args)
+        settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
         record = train(settings, places)
         if args.push_to and PartialState().is_main_process:
             from .push import push_with_advice
@@ -298,6 +295,14 @@ def main(argv: list[str] | None = None) -> int:
     if PartialState().is_main_process:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="training.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

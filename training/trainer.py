@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
@@ -67,6 +67,10 @@ class ExpressionTrainer(Trainer):
     Its folder holds `checkpoint-STEP/` to resume from and `best-STEP/`, the averaged weights (or, without averaging,
     the weights) of the best evaluation so far, with the image processor.
     """
+
+    optimizer: torch.optim.Optimizer | None
+    lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    control: TrainerControl
 
     def __init__(self, settings: TrainingSettings, held_out: dict[str, Crops], **kwargs):
         super().__init__(eval_dataset=held_out, **kwargs)

@@ -93,7 +93,8 @@ class PartWriter:
     """Writes the rows of one part, a file per split, holding no more than one record batch of each in memory."""
 
     def __init__(self, folder: Path):
-        self.folder, self.counts = folder, Counter()
+        self.folder = folder
+        self.counts: Counter[str] = Counter()
         self._stack = ExitStack()
         self._writers: dict[str, pa.RecordBatchStreamWriter] = {}
         self._rows: dict[str, list[dict]] = defaultdict(list)

@@ -12,7 +12,7 @@ from .schema import SPLITS, Entry, Problem
 class Corpus:
     """
     Args:
-        name: as in `load_corpus(name, …)`, the cache and `training/splits/NAME.csv`.
+        name: as in `load_corpus(name, …)`, the cache and `training/split_lists/NAME.csv`.
         read: the files of a corpus → its entries and problems, in an order that depends on the files only.
         title: for people.
         licence: the terms, in a few words.

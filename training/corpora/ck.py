@@ -10,6 +10,7 @@ CK+ (Lucey et al. 2010): CK+48's crops, the GiMeFive paper's frames, or the orig
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
 from .files import IMAGE_SUFFIXES, CorpusFiles
@@ -54,4 +55,4 @@ def read_tree(files: CorpusFiles) -> Iterator[Entry | Problem]:
         if sequence not in frames:
             yield Problem(name, "no frames for this emotion file")
         for source in sorted(frames.pop(sequence, ()))[-PEAK_FRAMES:]:
-            yield Entry(source, label, lambda source=source: files.read(source), subject=sequence.split("_")[0])
+            yield Entry(source, label, partial(files.read, source), subject=sequence.split("_")[0])

@@ -11,6 +11,7 @@ Ekman 1983); all other frames keep `label=None` and their intensities.
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import av
@@ -132,7 +133,7 @@ def read(files: CorpusFiles) -> Iterator[Entry | Problem]:
                 yield Entry(
                     f"{video}#{number}",
                     name_emotion(units),
-                    lambda reader=reader, number=number: reader.png(number),
+                    partial(reader.png, number),
                     subject=subject,
                     action_units=[units[unit] for unit in UNITS],
                 )

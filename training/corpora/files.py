@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from .schema import CorpusError, Problem
 
@@ -77,7 +77,7 @@ class CorpusFiles:
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
             raise OSError(str(error)) from error  # bad CRC, damaged stream, encrypted, unknown compression
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> IO[bytes]:
         """A binary stream, for files too large to be read at once."""
         return open(self.path / name, "rb") if self._zip is None else self._zip.open(name)
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 from .files import IMAGE_SUFFIXES, CorpusFiles
 from .schema import Entry, Problem
@@ -52,7 +53,7 @@ def read_class_folders(
                     name, f"no subject in the file's name; expected it to begin like {subject.pattern}", False
                 )
             who = match.group(1) if match else None
-            yield Entry(name, labels[folders[-1]], lambda name=name: files.read(name), split, who)
+            yield Entry(name, labels[folders[-1]], partial(files.read, name), split, who)
     expected = ", ".join(sorted(labels))
     for folder, count in sorted(unknown.items()):
         yield Problem(folder or ".", f"unknown class folder, {count} image(s) in it; expected one of {expected}")

@@ -6,6 +6,7 @@ a test split of its own name, `gimefive-valid`, and never anybody's validation p
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 
@@ -61,4 +62,4 @@ def read_parts(files: CorpusFiles, parts: dict[str, str], others: tuple[str, ...
         elif named in EMOTIONS and named != CODES[code]:
             yield Problem(source, f"the name says {named}, the table {CODES[code]}")
         else:
-            yield Entry(source, CODES[code], lambda source=source: files.read(source), parts[folder])
+            yield Entry(source, CODES[code], partial(files.read, source), parts[folder])

@@ -6,6 +6,7 @@ RAF-DB (Li, Deng & Du 2017): Kaggle's numbered folders, or the authors' partitio
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from .files import CorpusFiles
 from .folders import image_names, read_class_folders
@@ -75,6 +76,6 @@ def read_list(files: CorpusFiles, listing: str) -> Iterator[Entry | Problem]:
             if source is None:
                 yield Problem(where, f"no aligned image for {words[0]}")
             else:
-                yield Entry(source, CODES[words[1]], lambda source=source: files.read(source), split)
+                yield Entry(source, CODES[words[1]], partial(files.read, source), split)
     for source in images.values():
         yield Problem(source, "no line in the list of labels")

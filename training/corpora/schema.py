@@ -60,7 +60,7 @@ class CorpusError(ValueError):
 
 def decode(data: bytes) -> Image.Image:
     """The image as `datasets.Image` decodes it: whole (a truncated file raises `OSError`), EXIF rotation applied."""
-    image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data))
     image.load()
     if image.getexif().get(0x0112) is not None:
         image = ImageOps.exif_transpose(image)

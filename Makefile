@@ -53,7 +53,8 @@ flagship: $(VENV)/.installed            ## train the flagship from the corpora i
 
 fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR
 	$(BIN)/python -m training.train --recipe flagship-64px --data $(DATA) --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px
-	$(BIN)/python -m training.train --recipe gimefive-fast --data $(DATA) --weights $(RUN)-64px/model --teacher $(RUN)/model --out runs/gimefive-fast
+	$(BIN)/python -m training.train --recipe gimefive-fast --data $(DATA) --weights $(RUN)-64px/model --teacher $(RUN)/model --out $(RUN)-fast-first
+	$(BIN)/python -m training.train --recipe gimefive-fast-second --data $(DATA) --weights $(RUN)-fast-first/model --teacher $(RUN)/model --out runs/gimefive-fast
 	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-fast/model --data $(DATA)
 	$(BIN)/python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data $(DATA)
 

@@ -102,7 +102,7 @@ def choose_threshold(groups, neutral: np.ndarray, max_risk: float, min_neutral: 
             if row["coverage"] >= min_coverage:
                 return row
             break
-    shown = [row for row in candidates[60::20] if row["risk"] is not None]
+    shown = [row for row in candidates[::20] if row["risk"] is not None]
     lines = []
     for row in shown:
         declined = (

@@ -109,13 +109,15 @@ def only_run(out: Path) -> Iterator[None]:
     if not PartialState().is_main_process:
         yield
         return
+    lock = FileLock(out / ".lock", timeout=0)  # released by the kernel when the process dies
     try:
-        with FileLock(out / ".lock", timeout=0):  # released by the kernel when the process dies
-            yield
+        lock.acquire()
     except Timeout:
-        raise ValueError(
-            f"another process is training into {out}; wait for it, stop it, or choose another --out"
-        ) from None
+        raise ValueError(f"another process is training into {out}; wait for it or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def settle(settings: TrainingSettings, out: Path) -> None:

@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def require_free_port(host: str, port: int) -> None:
     """Raise ValueError if nothing can listen there: said before the model is loaded, and in one line."""
+    address = host.removeprefix("[").removesuffix("]")  # Gradio takes IPv6 in brackets
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET):
             pass
     except (OSError, OverflowError) as error:
         raise ValueError(f"cannot listen on {host}, port {port} ({error}); choose another --port or --host") from None

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gimefive_hf.cli import main
+from gimefive_hf.command_demo import require_free_port
 
 from .test_images import bad_files
 
@@ -110,3 +111,17 @@ def test_demo_on_a_taken_port(capsys):
     assert f"cannot listen on 127.0.0.1, port {port} (" in capsys.readouterr().err
     assert main(["demo", "--port", "70000", "--no-browser"]) == 2
     assert "choose another --port" in capsys.readouterr().err
+
+
+def test_demo_on_an_address_of_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            port = free.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    require_free_port("[::1]", port)  # as Gradio takes it
+    with (
+        socket.create_server(("::1", port), family=socket.AF_INET6),
+        pytest.raises(ValueError, match="cannot listen on"),
+    ):
+        require_free_port("[::1]", port)

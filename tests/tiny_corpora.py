@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from training.splits import SPLITS_DIR, read_list
 
-SPLITS_DIR = Path(__file__).parents[1] / "training" / "split_lists"
 RAF_FOLDERS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6}
 FER_FOLDERS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 
@@ -33,9 +33,8 @@ def draw(name: str, side: int, noise: np.random.Generator) -> bytes:
 def listed_names(corpus: str) -> dict[tuple[str, str], list[str]]:
     """(split, class folder) → paths of the real split list."""
     names: dict[tuple[str, str], list[str]] = {}
-    with open(SPLITS_DIR / f"{corpus}.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            names.setdefault((row["split"], row["source"].split("/")[-2]), []).append(row["source"])
+    for source, split in read_list(SPLITS_DIR / f"{corpus}.csv").items():
+        names.setdefault((split, source.split("/")[-2]), []).append(source)
     return names
 
 

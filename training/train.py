@@ -33,12 +33,13 @@ from transformers import logging as transformers_logging
 from transformers import set_seed
 
 from .batches import BatchMaker, TrainingImages, usable
+from .checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .crops import Crops, read_crops
 from .disk import clear_disk_errors, require_space
 from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
 from .scoring import teacher_probabilities
 from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
-from .trainer import ExpressionTrainer, complete_checkpoints, training_arguments
+from .trainer import ExpressionTrainer, training_arguments
 
 TAUGHT = "taught.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -211,11 +212,13 @@ def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrain
 
 def finish(trainer: ExpressionTrainer, out: Path, record: dict) -> dict:
     """Copy the best weights to `model/` and write `run.json`."""
+    folder = kept_best(out)
+    assert folder is not None  # the last step was evaluated, whatever came before
     scored = [entry for entry in trainer.state.log_history if "eval_score" in entry]
-    best = max(scored, key=lambda entry: entry["eval_score"])
+    best = next(entry for entry in scored if folder.name == f"best-{entry['step']}")
     partial = out / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(out / f"best-{best['step']}", partial)
+    shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(DIGESTS))
     shutil.rmtree(out / "model", ignore_errors=True)
     partial.rename(out / "model")
     record |= {
@@ -244,14 +247,13 @@ def train(settings: TrainingSettings, places: Places) -> dict:
 def train_alone(settings: TrainingSettings, places: Places) -> dict:
     """`train`, in a folder that no other run writes to."""
     trainer, record = prepare(settings, places)
-    complete = complete_checkpoints(places.out)
+    start = newest_whole_checkpoint(places.out)
     if trainer.is_world_process_zero():
         print(json.dumps(record), flush=True)
-        if complete:
-            print(f"going on from {complete[-1].name}", flush=True)
-    trainer.train(resume_from_checkpoint=str(complete[-1]) if complete else None)
-    if not any("eval_score" in e and e["step"] == trainer.state.global_step for e in trainer.state.log_history):
-        trainer.evaluate()  # the last step is a candidate too
+        if start:
+            print(f"going on from {start.name}", flush=True)
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    trainer.evaluate_last()
     return finish(trainer, places.out, record) if trainer.is_world_process_zero() else record
 
 

@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 from .batches import PassSampler
+from .checkpoints import COMPLETE, complete_checkpoints, damage, kept_best, write_digests
 from .crops import Crops
 from .curves import draw_curves, write_curves
 from .disk import clear_disk_errors
@@ -23,7 +24,6 @@ from .scoring import held_out_scores
 from .settings import TrainingSettings, write_atomically
 
 AVERAGED = "averaged.safetensors"
-COMPLETE = "complete.json"  # written last: a checkpoint without it was cut short
 
 
 def learning_rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -34,12 +34,6 @@ def learning_rate_factor(step: int, steps: int, settings: TrainingSettings) -> f
     if settings.schedule == "cosine":
         return warm_up * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
     return warm_up
-
-
-def complete_checkpoints(run: Path) -> list[Path]:
-    """Checkpoints that were written to their end, oldest first."""
-    found = [path.parent for path in run.glob(f"checkpoint-*/{COMPLETE}")]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 class AveragedWeights:
@@ -143,13 +137,30 @@ class ExpressionTrainer(Trainer):
         if self.is_world_process_zero():
             model = self.evaluated_model()
             box = [held_out_scores(model, self.processing_class, self.eval_dataset, self.settings)]
-            earlier = [entry["eval_score"] for entry in self.state.log_history if "eval_score" in entry]
-            if box[0]["eval_score"] > max(earlier, default=float("-inf")):
+            if box[0]["eval_score"] > self.kept_score():
                 self.keep_best(model)
         broadcast_object_list(box)
         self.log(box[0])
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, box[0])
         return box[0]
+
+    def kept_score(self) -> float:
+        """
+        Score of the weights in `best-STEP`. Minus infinity if there are none, or if their step is yet to come: a killed
+        run had got further, and this one will come to the same.
+        """
+        best = kept_best(self.run)
+        scored = [entry for entry in self.state.log_history if "eval_score" in entry]
+        return max((e["eval_score"] for e in scored if best and best.name == f"best-{e['step']}"), default=-math.inf)
+
+    def evaluate_last(self) -> None:
+        """Evaluate the last step, for it is a candidate too, unless that was done and evaluated weights are kept."""
+        step = self.state.global_step
+        done = any("eval_score" in entry and entry["step"] == step for entry in self.state.log_history)
+        box = [done and kept_best(self.run) is not None]
+        broadcast_object_list(box)
+        if not box[0]:
+            self.evaluate()
 
     def keep_best(self, model) -> None:
         target = self.run / f"best-{self.state.global_step}"
@@ -157,6 +168,7 @@ class ExpressionTrainer(Trainer):
         with clear_disk_errors(partial):
             model.save_pretrained(partial)
             self.processing_class.save_pretrained(partial)
+            write_digests(partial)
             if target.exists():  # a killed run had got here before
                 shutil.rmtree(target)
             partial.rename(target)
@@ -182,6 +194,7 @@ class ExpressionTrainer(Trainer):
                 save_file({name: t.contiguous() for name, t in self.averaged.tensors.items()}, folder / AVERAGED)
             self.accelerator.wait_for_everyone()
             if self.is_world_process_zero():
+                write_digests(folder)
                 write_atomically(folder / COMPLETE, json.dumps({"seconds": self.progress.seconds()}) + "\n")
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
@@ -213,6 +226,11 @@ class RunCallback(TrainerCallback):
             for path in self.trainer.run.glob("checkpoint-*"):
                 if path not in complete:
                     shutil.rmtree(path)
+            best = kept_best(self.trainer.run)
+            problem = best and damage(best)
+            if best and problem:
+                print(f"{best.name} is damaged ({problem}): the best evaluation from here on is kept", flush=True)
+                shutil.rmtree(best)
 
     def on_step_begin(self, args, state, control, **kwargs) -> None:
         # Dropout draws from the global generator: make it a function of (seed, step, process).

@@ -28,7 +28,8 @@ def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None =
     Soft targets (n, classes): the label, mixed with the annotators' votes, smoothed, mixed with what a teacher says.
 
     With six classes, neutral faces and votes for neutral are spread evenly over the six; neutral faces, of which a
-    teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes).
+    teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes), or, with
+    seven classes, (n, 6) of a teacher of the six emotions; NEUTRAL keeps its share then.
     """
     targets = F.one_hot(crops.labels, len(LABELS)).float()
     counted = crops.votes.sum(1) >= MIN_VOTES
@@ -38,17 +39,29 @@ def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None =
         six = torch.cat([targets[:, :NEUTRAL], targets[:, NEUTRAL + 1 :]], dim=1)
         targets = six + NEUTRAL_SHARE_OF_SIX * targets[:, NEUTRAL : NEUTRAL + 1]
     targets = (1 - settings.label_smoothing) * targets + settings.label_smoothing / targets.shape[1]
-    if taught is not None:
+    if taught is None:
+        return targets
+    if taught.shape[1] == settings.classes:
         known = crops.labels < settings.classes
-        targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
+    else:  # a teacher of the six emotions, for seven classes: it tells how the share that is not neutral divides
+        known = torch.ones_like(crops.labels, dtype=torch.bool)
+        neutral = targets[:, NEUTRAL : NEUTRAL + 1]
+        taught = torch.cat([(1 - neutral) * taught, neutral], dim=1)
+    targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
     return targets
 
 
-def usable(crops: Crops, settings: TrainingSettings) -> Crops:
-    """The crops that are trained on: without the neutral ones if these are to be dropped."""
+def used(crops: Crops, settings: TrainingSettings) -> Tensor:
+    """Which crops are trained on, (n,) bool: not the neutral ones if these are to be dropped."""
     if settings.classes == len(LABELS) or settings.neutral == "uniform":
-        return crops
-    return crops.select(crops.labels != NEUTRAL)
+        return torch.ones_like(crops.labels, dtype=torch.bool)
+    return crops.labels != NEUTRAL
+
+
+def usable(crops: Crops, settings: TrainingSettings) -> Crops:
+    """The crops that are trained on."""
+    chosen = used(crops, settings)
+    return crops if chosen.all() else crops.select(chosen)
 
 
 class TrainingImages(Dataset):

@@ -29,7 +29,7 @@ NEUTRAL = LABELS.index("neutral")
 assert ALL_LABELS[: len(LABELS)] == LABELS
 assert VOTES[: len(LABELS)] == LABELS
 # What may be trained on, or select a model. The paper's validation set may not: it is RAF-DB's test images.
-CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid")
+CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace")
 
 
 @dataclass

@@ -146,8 +146,10 @@ def load_checkpoint(model: GiMeFiveForImageClassification, folder: Path) -> None
     """
     Put the weights of a checkpoint into `model`, in place.
 
-    Raises ValueError, naming the first differences, if it is of another architecture. Only the last linear layer may
-    differ, as when six classes become seven; it then keeps its fresh weights.
+    Only the last linear layer may differ: where the six emotions become seven classes, its first six rows are the
+    checkpoint's and neutral's is zero, so that the six are told apart as before; otherwise it keeps its fresh weights.
+
+    Raises ValueError, naming the first differences, if the checkpoint is of another architecture.
     """
     from safetensors.torch import load_file
 
@@ -170,4 +172,7 @@ def load_checkpoint(model: GiMeFiveForImageClassification, folder: Path) -> None
             f"the checkpoint {folder.name} is of another architecture than the network: {len(differences)} tensors "
             f"differ, such as {'; '.join(differences[:3])}"
         )
+    for name in (f"{last}weight", f"{last}bias"):
+        if (len(theirs[name]), len(ours[name])) == (len(EMOTIONS), len(LABELS)):
+            theirs[name] = torch.cat([theirs[name], torch.zeros_like(theirs[name][:1])])
     model.load_state_dict({name: t for name, t in theirs.items() if t.shape == ours[name].shape}, strict=False)

@@ -1,14 +1,16 @@
 """Scores on held-out crops, which select the weights during training."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
-from .crops import LABELS, Crops
+from .crops import LABELS, NEUTRAL, Crops
 from .settings import TrainingSettings
 
 
@@ -58,6 +60,31 @@ def teacher_probabilities(
     return said
 
 
+def stored_probabilities(path: Path, crops: dict[str, Crops], classes: int) -> dict[str, Tensor]:
+    """
+    A teacher's probabilities out of an npz file: for each of its corpora (n, 6) or (n, classes) rows, in the order of
+    `read_crops(…, "train")`. A corpus that it lacks has no teacher.
+
+    Raises ValueError for a file that does not fit the crops or holds no probabilities.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files if name in crops}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path.name} cannot be read as an npz file of probabilities: {error}") from error
+    if not stored:
+        raise ValueError(f"{path.name} has none of the corpora {', '.join(crops)}")
+    for name, said in stored.items():
+        if said.ndim != 2 or len(said) != len(crops[name]) or said.shape[1] not in (NEUTRAL, classes):
+            raise ValueError(
+                f"{path.name} holds {tuple(said.shape)} for {name}; expected {len(crops[name])} rows of {NEUTRAL}"
+                + (f" or {classes}" if classes != NEUTRAL else "")
+            )
+        if not torch.isfinite(said).all() or said.min() < 0 or (said.sum(1) - 1).abs().max() > 0.01:
+            raise ValueError(f"{path.name}: the rows for {name} are no probabilities; each must sum to 1")
+    return {name: said / said.sum(1, keepdim=True) for name, said in stored.items()}
+
+
 def accuracy_and_recall(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy and mean recall over the classes that occur, in %; logits (n, classes), labels (n,)."""
     right = (logits.argmax(1) == labels).float()
@@ -66,13 +93,22 @@ def accuracy_and_recall(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 
 
 def held_out_scores(model, processor, held_out: dict[str, Crops], settings: TrainingSettings) -> dict[str, float]:
-    """Accuracy and recall per corpus over the images that have one of the model's labels, and `eval_score`."""
+    """
+    Accuracy and recall per corpus over the images that have one of the model's labels, and `eval_score`.
+
+    With seven classes also `eval_{name}_six`: accuracy over the six emotions' images with neutral masked.
+    """
     scores: dict[str, float] = {}
     selecting: list[float] = []
     for name, crops in held_out.items():
         known = crops.select(crops.labels < settings.classes)
-        accuracy, recall = accuracy_and_recall(predict_crops(model, processor, known, settings), known.labels)
+        logits = predict_crops(model, processor, known, settings)
+        accuracy, recall = accuracy_and_recall(logits, known.labels)
         scores |= {f"eval_{name}_accuracy": accuracy, f"eval_{name}_recall": recall}
+        emotional = known.labels < NEUTRAL
+        if settings.classes > NEUTRAL and emotional.any():
+            six = accuracy_and_recall(logits[emotional, :NEUTRAL], known.labels[emotional])
+            scores[f"eval_{name}_six"] = six[0]
         selecting.append(accuracy if settings.select_by == "accuracy" else recall)
     return scores | {"eval_score": sum(selecting) / len(selecting)}
 

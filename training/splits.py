@@ -30,6 +30,7 @@ SUBJECTS = {
     "ck48": ("ck", re.compile(r"(S\d+)_")),
     "ck-paper": ("ck", re.compile(r"(S\d+)_")),
     "tfeid": ("tfeid", re.compile(r"([fm]\d+)_")),
+    "muxspace": ("muxspace", re.compile(r"(.+)_\d+\.")),
 }
 OFFICIAL = re.compile(r"(?:^|/)(train|test)/")
 
@@ -179,7 +180,7 @@ def main() -> None:
     SPLITS_DIR.mkdir(exist_ok=True)
     by_subject: dict[str, dict[str, str]] = defaultdict(dict)
     tables: dict[str, dict[str, str]] = {}
-    for corpus in ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid"):
+    for corpus in ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace"):
         with zipfile.ZipFile(data / f"{corpus}.zip") as archive:
             sources = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".png")))
             if corpus in SUBJECTS:

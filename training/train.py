@@ -32,12 +32,12 @@ from torch import Tensor
 from transformers import logging as transformers_logging
 from transformers import set_seed
 
-from .batches import BatchMaker, TrainingImages, usable
+from .batches import BatchMaker, TrainingImages, usable, used
 from .checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .crops import Crops, read_crops
 from .disk import clear_disk_errors, require_space
 from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
-from .scoring import teacher_probabilities
+from .scoring import stored_probabilities, teacher_probabilities
 from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
 from .trainer import ExpressionTrainer, training_arguments
 
@@ -55,6 +55,7 @@ class Places:
     identity: Path | None = None
     weights: Path | None = None
     teacher: Path | None = None
+    probabilities: Path | None = None
     workers: int = 0
     cpu: bool = False
 
@@ -89,9 +90,14 @@ def start_weights(model, processor, settings: TrainingSettings, places: Places, 
 
 
 def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> dict[str, Tensor]:
-    """The teacher's probabilities for the training crops, kept in the run's folder, for they take minutes."""
-    if places.teacher is None:
-        raise ValueError("teacher_share needs --teacher, the folder of a checkpoint with the same classes")
+    """The teacher's probabilities for the training crops: given, or computed and kept, for they take minutes."""
+    if (places.teacher is None) == (places.probabilities is None):
+        raise ValueError(
+            "teacher_share needs either --teacher, the folder of a checkpoint with the same classes, or "
+            "--probabilities, a file of what a teacher said of the training crops"
+        )
+    if places.probabilities is not None:
+        return stored_probabilities(places.probabilities, crops, settings.classes)
     path = places.out / TAUGHT
     with PartialState().main_process_first():
         if not path.is_file():
@@ -192,8 +198,9 @@ def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrain
     start_weights(model, processor, settings, places, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    train = {name: usable(c, settings) for name, c in train.items()}
     taught = teach(settings, places, train) if settings.teacher_share else None
+    taught = taught and {name: said[used(train[name], settings)] for name, said in taught.items()}
+    train = {name: usable(c, settings) for name, c in train.items()}
     images = TrainingImages(train, settings, 0, taught)
     steps = count_steps(settings, images)
     images.length = steps * settings.batch_size
@@ -264,6 +271,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
     parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
     parser.add_argument("--teacher", type=Path, help="folder of the checkpoint that teacher_share speaks of")
+    parser.add_argument("--probabilities", type=Path, help="npz file with a teacher's probabilities, in its place")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from . import affectnet, ck, disfa, fer2013, paper, raf_db, tfeid
+from . import affectnet, ck, disfa, fer2013, muxspace, paper, raf_db, tfeid
 from .files import CorpusFiles
 from .schema import SPLITS, Entry, Problem
 
@@ -67,6 +67,14 @@ for _corpus in (
         "ck",
     ),
     Corpus("ck-paper", ck.read, "CK+ as in the GiMeFive paper", RESEARCH, "https://www.jeffcohn.net/Resources/", "ck"),
+    Corpus(
+        "muxspace",
+        muxspace.read,
+        "Facial expressions of muxspace, neutral and happiness",
+        "Apache-2.0",
+        "https://github.com/muxspace/facial_expressions",
+        "muxspace",
+    ),
     Corpus("tfeid", tfeid.read, "TFEID, posed", RESEARCH, "https://bml.ym.edu.tw/tfeid/", "tfeid"),
     Corpus(
         "gimefive-valid",

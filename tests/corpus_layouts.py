@@ -133,6 +133,14 @@ def tfeid() -> dict[str, bytes | str]:
     return class_folders(NAMES, "f9{i}_dfh_x.jpg")
 
 
+def muxspace() -> dict[str, bytes | str]:
+    """Two people, one of them twice; one class that is not read, a row without an image, an image without a row."""
+    rows = {"Zed_Xu_0001": "neutral", "Zed_Xu_0002": "HAPPINESS", "Yan_7": "happiness", "Yan_8": "fear"}
+    files: dict[str, bytes | str] = {f"images/{name}.jpg": picture(name) for name in (*rows, "Stray_0001")}
+    lines = [f"302,{name}.jpg,{label}" for name, label in rows.items()]
+    return files | {"data/legend.csv": "\n".join(["user.id,image,emotion", *lines, "302,Gone_0001.jpg,neutral"])}
+
+
 def paper() -> dict[str, bytes | str]:
     files: dict[str, bytes | str] = {}
     for folder in ("train", "test", "valid"):

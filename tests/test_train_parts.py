@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,7 +14,7 @@ from training.batches import BatchMaker, PassSampler, TrainingImages, augment, m
 from training.crops import LABELS, NEUTRAL, Crops
 from training.curves import curve_rows
 from training.models import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
-from training.scoring import accuracy_and_recall
+from training.scoring import accuracy_and_recall, stored_probabilities
 from training.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
 
 from .test_train import PLAIN
@@ -107,6 +108,18 @@ def test_settings_file_that_is_none(tmp_path):
 # Networks
 
 
+def test_six_emotions_become_seven_classes_and_are_told_apart_as_before(tmp_path):
+    torch.manual_seed(0)
+    six, seven = (build_network("gimefive-4", classes, widths=[4, 4], classifier_widths=[8])[0] for classes in (6, 7))
+    six.save_pretrained(tmp_path)
+    load_checkpoint(seven, tmp_path)
+    x = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        before, after = six.eval()(x).logits, seven.eval()(x).logits
+    torch.testing.assert_close(after[:, :NEUTRAL], before)
+    assert not after[:, NEUTRAL].any()
+
+
 @pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.parameters])
 def test_parameter_counts_of_the_paper_and_the_slides(name):
     recipe = read_settings(Path(name)) if (RECIPES_DIR / f"{name}.json").is_file() else None
@@ -159,6 +172,45 @@ def test_checkpoint_of_another_architecture(tmp_path):
 
 
 # Batches
+
+
+def test_a_teacher_of_the_six_divides_what_is_not_neutral():
+    """By hand: FER+ says 4 anger, 6 neutral of a face labelled anger; votes count 30 %, the teacher 60 %."""
+    crops = crops_of(["anger", "neutral"], {0: {"anger": 4, "neutral": 6}})
+    taught = torch.tensor([[0.0, 0.0, 0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    targets = targets_of(crops, settings(classes=7, vote_share=0.3, teacher_share=0.6), taught)
+    neutral = 0.3 * 0.6
+    anger = 0.4 * (1 - neutral) + 0.6 * (1 - neutral) * 0.5
+    expected = torch.tensor([[0, 0, 0.6 * (1 - neutral) * 0.5, anger, 0, 0, neutral], [0, 0, 0, 0, 0, 0, 1.0]])
+    torch.testing.assert_close(targets, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.full((3, 6), 1 / 6), "expected 2 rows of 6"),
+        (np.full((2, 5), 1 / 5), "expected 2 rows of 6"),
+        (np.full((2, 6), 1.0), "the rows for raf-db are no probabilities"),
+        (np.array([[np.nan] * 6, [1 / 6] * 6]), "are no probabilities"),
+        (None, "has none of the corpora raf-db"),
+        (b"no zip", "cannot be read as an npz file"),
+    ],
+)
+def test_stored_probabilities_that_do_not_fit(rows, message, tmp_path):
+    path, crops = tmp_path / "said.npz", {"raf-db": crops_of(["anger", "fear"])}
+    if isinstance(rows, bytes):
+        path.write_bytes(rows)
+    else:
+        np.savez(path, **({"other": np.zeros(3)} if rows is None else {"raf-db": rows.astype(np.float16)}))
+    with pytest.raises(ValueError, match=message):
+        stored_probabilities(path, crops, 6)
+
+
+def test_stored_probabilities(tmp_path):
+    np.savez(tmp_path / "said.npz", **{"raf-db": np.eye(6)[[3, 5]].astype(np.float16)})
+    said = stored_probabilities(tmp_path / "said.npz", {"raf-db": crops_of(["anger", "fear"]), "ck48": crops_of([])}, 7)
+    assert said.keys() == {"raf-db"}
+    assert said["raf-db"].argmax(1).tolist() == [3, 5]
 
 
 def test_targets_by_hand():

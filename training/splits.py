@@ -175,11 +175,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
     data = parser.parse_args().data
-    from .corpora.schema import decode, pixel_hash  # here, because the corpora look their splits up in this module
+    from .corpora.catalogue import get_corpus  # here, because the corpora look their splits up in this module
+    from .corpora.files import CorpusFiles
+    from .corpora.schema import Entry, decode, pixel_hash
 
     SPLITS_DIR.mkdir(exist_ok=True)
     by_subject: dict[str, dict[str, str]] = defaultdict(dict)
     tables: dict[str, dict[str, str]] = {}
+    used: set[str] = set()
     for corpus in ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace"):
         with zipfile.ZipFile(data / f"{corpus}.zip") as archive:
             sources = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".png")))
@@ -187,13 +190,16 @@ def main() -> None:
                 group, pattern = SUBJECTS[corpus]
                 for source in sources:
                     by_subject[group][f"{corpus}:{source}"] = subject_of(source, pattern)
+                files = CorpusFiles(data / f"{corpus}.zip")
+                used |= {f"{corpus}:{e.source}" for e in get_corpus(corpus).read(files) if isinstance(e, Entry)}
                 continue
             hashes = {source: pixel_hash(decode(archive.read(source))) for source in sources}
             tables[corpus] = split_by_class(corpus, {s: s.split("/")[-2] for s in sources}, hashes)
     for group, subjects in by_subject.items():
         for key, split in split_by_subject(group, subjects).items():
-            corpus, source = key.split(":", 1)
-            tables.setdefault(corpus, {})[source] = split
+            if key in used:  # some of Muxspace's classes are not read
+                corpus, source = key.split(":", 1)
+                tables.setdefault(corpus, {})[source] = split
     for corpus, table in tables.items():
         with open(SPLITS_DIR / f"{corpus}.csv", "w", newline="") as file:
             writer = csv.writer(file)

@@ -14,18 +14,19 @@ NO_FACE = "no face found"
 # Pixels that a worker holds decoded before it brings them to the network's size.
 HELD_PIXELS = 2_000_000
 
-# One file as `ImageFolder.find` gives it: path under the folder, and why nothing can be read there, or None.
-Listed = tuple[str, str | None]
-# One finished image: printable path, and rows [number, x, y, width, height, detection score, *scores], for crops
-# [*scores], or one row [reason].
-Entry = tuple[str, list[list]]
+# One file: path under the folder, why nothing can be read there, or None, and what the listing told of its state.
+Listed = tuple[str, str | None, str | None]
+# One finished image: printable path; rows [number, x, y, width, height, detection score, *scores], for crops
+# [*scores], or one row [reason]; and the state that the file was in, see `ImageFolder.stamp`.
+Entry = tuple[str, list[list], str | None]
 
 
 @dataclass
 class Prepared:
-    """One image as read: `face_rows` (number, box, detection score) or the reason why there are none."""
+    """One image as read: `face_rows` (number, box, detection score) or the reason why there are none; its state."""
 
     name: str
+    stamp: str | None
     face_rows: list[list] = field(default_factory=list)
     error: str | None = None
 
@@ -43,7 +44,7 @@ def score_batch(
     scores = score_values(recognizer, values, max(1, len(batch)))
     ends = np.cumsum([len(image.face_rows) for image in images])
     parts = np.split(scores, ends[:-1])
-    return [(image.name, entry_rows(image, part)) for image, part in zip(images, parts, strict=True)]
+    return [(image.name, entry_rows(image, part), image.stamp) for image, part in zip(images, parts, strict=True)]
 
 
 def prepare_batch(
@@ -52,8 +53,8 @@ def prepare_batch(
     """Read the images and bring their faces to the network's input (faces, channels, height, width)."""
     images, values, held = [], [], []
     size = 0
-    for name, error in batch:
-        image, pixels = read_faces(folder, name, error, recognizer.margin, detector)
+    for listed in batch:
+        image, pixels = read_faces(folder, listed, recognizer.margin, detector)
         images.append(image)
         held += pixels
         size += sum(crop.size // 3 for crop in pixels)
@@ -66,23 +67,25 @@ def prepare_batch(
 
 
 def read_faces(
-    folder: ImageFolder, name: str, error: str | None, margin: float, detector: FaceDetector | None
+    folder: ImageFolder, listed: Listed, margin: float, detector: FaceDetector | None
 ) -> tuple[Prepared, list[np.ndarray]]:
     """One image's faces, largest first, and their crops; without a detector the image is the crop."""
+    name, error, stamp = listed
     shown = printable(name)
     if error is not None:
-        return Prepared(shown, error=error), []
+        return Prepared(shown, None, error=error), []
+    stamp = stamp or folder.stamp(name)  # before it is read: what changes meanwhile is scored again by the next run
     try:
         pixels = folder.load(name)
     except ValueError as problem:
-        return Prepared(shown, error=printable(str(problem))), []
+        return Prepared(shown, stamp, error=printable(str(problem))), []
     if detector is None:
-        return Prepared(shown, [[]]), [pixels]
+        return Prepared(shown, stamp, [[]]), [pixels]
     found = sorted(detector(pixels), key=lambda d: -d.box[2])
     if not found:
-        return Prepared(shown, error=NO_FACE), []
+        return Prepared(shown, stamp, error=NO_FACE), []
     rows = [[number, *(round(v, 2) for v in d.box), round(d.score, 4)] for number, d in enumerate(found, 1)]
-    return Prepared(shown, rows), [crop_face(pixels, d, margin).image for d in found]
+    return Prepared(shown, stamp, rows), [crop_face(pixels, d, margin).image for d in found]
 
 
 @torch.inference_mode()

@@ -5,6 +5,8 @@ import os
 import sys
 from importlib import import_module
 
+from .terminal import escape_what_cannot_be_printed, terminal_text
+
 # Subcommand → its line of help. Its module, command_NAME, has add_arguments(parser) and run(args) → exit code.
 COMMANDS = {
     "predict": "score the faces in photos",
@@ -36,9 +38,13 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a subcommand. Exit code 0: all went well; 1: unforeseen; 2: a mistake in the call or in an input."""
+    """
+    Run a subcommand. Exit code 0: all went well; 1: unforeseen; 2: a mistake in the call or in an input, or the system
+    refused what was needed, such as room on the disk.
+    """
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
+    escape_what_cannot_be_printed()
     args = build_parser(command).parse_args(argv)
     from transformers.utils import logging  # not for a mistake in the call, nor for --help
 
@@ -46,13 +52,22 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.run(args)
     except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"gimefive {args.command}: {error}", file=sys.stderr)
+        print(f"gimefive {args.command}: {terminal_text(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # the system's no: a full disk, a folder that is gone
+        print(f"gimefive {args.command}: {terminal_text(system_error(error))}", file=sys.stderr)
+        return 2
+
+
+def system_error(error: OSError) -> str:
+    """What the system said, and of which file, without the number."""
+    text = error.strerror or str(error) or type(error).__name__
+    return text if error.filename is None else f"{error.filename}: {text}"
 
 
 if __name__ == "__main__":

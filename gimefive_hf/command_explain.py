@@ -1,15 +1,19 @@
 """`gimefive explain`: why a face was scored as it was, as a picture and a sentence."""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .terminal import terminal_text
 
 if TYPE_CHECKING:
     from .pictures import Explained
     from .recognizer import ExpressionRecognizer, Face
 
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # The methods of explain.METHODS, which is not imported here because the parser is built for every command.
 METHOD_NAMES = (
     "cam",
@@ -52,14 +56,11 @@ def run(args: argparse.Namespace) -> int:
     from .recognizer import ExpressionRecognizer
 
     options = method_options(args)
+    check_picture(Path(args.output), args.photos)
     recognizer = ExpressionRecognizer.from_pretrained(args.model)
-    found = recognizer(list(args.photos), crops=args.crops)
-    faces = []  # with a title that tells them apart
-    for photo, here in zip(args.photos, found, strict=True):
-        name = Path(photo).name
-        if not here:
-            print(f"{name}: no face found")
-        faces += [(f"{name}, face {i + 1}" if len(here) > 1 else name, face) for i, face in enumerate(here)]
+    faces, code = find_faces(recognizer, args.photos, args.crops)
+    if not faces and code:
+        return code
     if not faces:
         raise ValueError("no face found in any photo; if they are aligned crops, say --crops")
     if args.method == "activations":
@@ -82,7 +83,36 @@ def run(args: argparse.Namespace) -> int:
         draw = draw_contact_sheet if len(explained[0].emotions) > 1 else draw_panels
         picture = draw(explained, args.method, args.color_map)
     save_picture(picture, args.output)
-    return 0
+    return code
+
+
+def check_picture(output: Path, photos: list[str]) -> None:
+    """Raise ValueError if the picture cannot be made there or would replace one of the photos."""
+    from .tables import check_output
+
+    check_output(output, PICTURES)
+    for photo in photos:
+        if output.exists() and Path(photo).exists() and output.samefile(photo):
+            raise ValueError(f"the picture {output.name} would replace the photo; give another name")
+
+
+def find_faces(
+    recognizer: "ExpressionRecognizer", photos: list[str], crops: bool
+) -> tuple[list[tuple[str, "Face"]], int]:
+    """The faces of all photos with titles that tell them apart, and the exit code: 2 if a photo could not be read."""
+    faces, code = [], 0
+    for photo in photos:
+        name = terminal_text(Path(photo).name)
+        try:
+            here = recognizer(photo, crops=crops)
+        except ValueError as error:
+            print(f"gimefive explain: {terminal_text(str(error))}", file=sys.stderr)
+            code = 2
+            continue
+        if not here:
+            print(f"{name}: no face found")
+        faces += [(f"{name}, face {i + 1}" if len(here) > 1 else name, face) for i, face in enumerate(here)]
+    return faces, code
 
 
 def method_options(args: argparse.Namespace) -> dict:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .backends import add_model_arguments, load_recognizer
+from .terminal import terminal_text
 
 if TYPE_CHECKING:
     from .recognizer import Face
@@ -28,11 +29,11 @@ def run(args: argparse.Namespace) -> int:
             faces = fer(photo, crops=args.crops, landmarks=args.json)
         except ValueError as error:
             code = 2
-            print(f"gimefive predict: {error}", file=sys.stderr)
+            print(f"gimefive predict: {terminal_text(str(error))}", file=sys.stderr)
             if args.json:
-                print(json.dumps({"photo": photo, "error": str(error), "faces": []}, ensure_ascii=False))
+                print(json_line({"photo": photo, "error": str(error), "faces": []}))
             continue
-        print(as_json(photo, faces) if args.json else as_rows(photo, faces), flush=True)
+        print(as_json(photo, faces) if args.json else as_rows(terminal_text(photo), faces), flush=True)
     return code
 
 
@@ -68,4 +69,14 @@ def as_json(photo: str, faces: list["Face"]) -> str:
         }
         for face in faces
     ]
-    return json.dumps({"photo": photo, "faces": rows}, ensure_ascii=False)
+    return json_line({"photo": photo, "faces": rows})
+
+
+def json_line(record: dict) -> str:
+    """JSON with letters as they are where standard output has them all, else with JSON's own escapes."""
+    text = json.dumps(record, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(record)
+    return text

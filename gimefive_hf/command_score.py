@@ -3,7 +3,12 @@
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .terminal import terminal_text
+
+if TYPE_CHECKING:
+    from .score import Summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
         if args.backend == "onnx":
             raise ValueError("an ONNX file does what it was exported with: export with --single-view")
         model |= SINGLE_VIEW
-    described = [args.model, args.backend, model["precision"], *["single view"] * args.single_view]
     engine = None
     if args.engine == "ray":
         from .score_ray import RayEngine
@@ -86,17 +90,27 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers,
                 engine=engine,
                 decimals=args.decimals,
-                model_name=", ".join(described),
                 overwrite=args.overwrite,
                 progress=progress,
             )
         except KeyboardInterrupt:
             print("\ngimefive score: interrupted; the same command goes on from here", file=sys.stderr)
             return 130
+    report(args.output, summary)
+    return 2 if summary.failed else 0
+
+
+def report(output: str, summary: "Summary") -> None:
+    """What became of the folder, on standard error, with the names of files that could not be read."""
+    for text in summary.errors:
+        print(f"gimefive score: {terminal_text(text)}", file=sys.stderr)
+    if summary.failed > len(summary.errors):
+        rest = summary.failed - len(summary.errors)
+        print(f"gimefive score: and {rest} more that could not be read: see the column error", file=sys.stderr)
+    changed = f", {summary.changed} changed since and scored again" if summary.changed else ""
     print(
-        f"{args.output}: {summary.images} images ({summary.resumed} of them scored before), {summary.faces} faces, "
+        f"{output}: {summary.images} images ({summary.resumed} of them scored before{changed}), {summary.faces} faces, "
         f"{summary.without_face} images without a face, {summary.failed} that could not be read; "
         f"{summary.skipped_files} files of other kinds were passed over",
         file=sys.stderr,
     )
-    return 0

@@ -31,11 +31,13 @@ class ImageFolder:
 
     def __init__(self, location: str | Path):
         text = str(location).removeprefix("file://")
-        self.name = Path(text).name
         self._storage: Any = None
-        self._root = os.path.abspath(text)  # for processes that run elsewhere
+        self._root = os.path.realpath(text)  # for processes that run elsewhere
+        self._stamps: dict[str, str] = {}
+        self.address = self._root
         if "://" in text:
             self._storage, self._root = open_storage(text)
+            self.address = text.rstrip("/")
         elif not Path(text).is_dir():
             raise ValueError(f"{text}: no such folder")
 
@@ -51,15 +53,34 @@ class ImageFolder:
             yield from find_images(Path(self._root), skipped)
             return
         with explained(self._root, "cannot be listed"):
-            paths = self._storage.find(self._root)
-        names = (path.removeprefix(self._root).strip("/") for path in paths)
-        for parts in sorted(name.split("/") for name in names):
+            details = self._storage.find(self._root, detail=True)
+        by_name = {path.removeprefix(self._root).strip("/"): detail for path, detail in details.items()}
+        self._stamps = {name: stamp for name, detail in by_name.items() if (stamp := storage_stamp(detail))}
+        for parts in sorted(name.split("/") for name in by_name):
             if any(part.startswith(".") for part in parts):
                 continue
             if Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES:
                 yield "/".join(parts), None
             else:
                 skipped(parts[-1])
+
+    def stamp(self, name: str) -> str | None:
+        """What tells whether a file is still the same: size and time, or a storage's checksum; None if nothing does."""
+        try:
+            if self._storage is None:
+                status = os.stat(os.path.join(self._root, name))
+                return f"{status.st_size} {status.st_mtime_ns}"
+            # a web server's listing tells nothing, but it answers for each file
+            return self.listed_stamp(name) or storage_stamp(self._storage.info(f"{self._root}/{name}"))
+        except Exception:  # each storage has its own kinds; what is wrong with the file is seen when it is read
+            return None
+
+    def listed_stamp(self, name: str) -> str | None:
+        """`stamp`, if a storage told it when it was listed; asking again would cost a request."""
+        return self._stamps.get(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_stamps": {}}  # who reads the images need not know
 
     def load(self, name: str) -> NDArray[np.uint8]:
         """One image as uint8 RGB (height, width, 3). Raises ValueError with the reason, without the file's name."""
@@ -101,6 +122,23 @@ def open_storage(address: str) -> tuple[Any, str]:
     if not there:
         raise ValueError(f"{address}: no such folder")
     return storage, root.rstrip("/")
+
+
+def storage_stamp(detail: dict[str, Any]) -> str | None:
+    """The first checksum or time that a storage tells of a file, with its size; None if it tells neither."""
+    names = (
+        "ETag",
+        "etag",
+        "md5Hash",
+        "Content-MD5",
+        "LastModified",
+        "last_modified",
+        "Last-Modified",
+        "mtime",
+        "created",
+    )
+    known = next((detail[name] for name in names if detail.get(name)), None)
+    return None if known is None else f"{detail.get('size')} {known}"
 
 
 def find_images(folder: Path, skipped: Callable[[str], None] = lambda name: None) -> Iterator[tuple[str, str | None]]:

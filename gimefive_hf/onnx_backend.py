@@ -45,6 +45,7 @@ class OnnxClassifier:
             raise ValueError(
                 f"{path.name}: no such .onnx file; make one with `gimefive export -o FILE.onnx` and give it as --model"
             )
+        self.path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         try:

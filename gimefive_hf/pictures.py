@@ -65,7 +65,8 @@ def save_picture(picture: NDArray[np.uint8], path: str | Path) -> None:
     try:
         Image.fromarray(picture).save(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{Path(path).name} cannot be written: {error.__class__.__name__}; try a .png") from None
+        reason = getattr(error, "strerror", None) or f"{error.__class__.__name__}; try a .png"
+        raise ValueError(f"{Path(path).name} cannot be written: {reason}") from None
 
 
 def show(axes: "Axes", picture: NDArray, title: str = "", **options):

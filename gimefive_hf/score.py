@@ -9,31 +9,43 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from .batch_scoring import NO_FACE, Entry, Listed, copy_detector, score_batch
+from .identity import recognizer_identity
 from .image_folders import ImageFolder, printable
 from .journal import Journal
 from .recognizer import ExpressionRecognizer
-from .tables import FORMATS, TableWriter, check_output
+from .tables import FORMATS, TableWriter, check_output, clear_write_errors
 
 # Scores batches of files: (recogniser, folder, batches, crops) → the entries of each batch, in their order.
 Engine = Callable[[ExpressionRecognizer, ImageFolder, Iterable[list[Listed]], bool], Iterator[list[Entry]]]
 
 
+# So many files that could not be read are named in the summary; the table has them all.
+MAX_ERRORS = 20
+
+
 @dataclass
 class Summary:
-    """What became of a folder. `images` counts all that were found; some had no face, failed or were resumed."""
+    """
+    What became of a folder. `images` counts all that were found; some had no face, failed or were resumed.
+
+    `changed` images stood in an unfinished run's journal and were scored again, because the file is another one now or
+    its line was spoilt; `errors` are the first `MAX_ERRORS` of those that failed, as "path: reason".
+    """
 
     images: int = 0
     faces: int = 0
     without_face: int = 0
     failed: int = 0
     resumed: int = 0
+    changed: int = 0
     skipped_files: int = 0
+    errors: list[str] = field(default_factory=list)
 
 
 def score_columns(emotions: Iterable[str], crops: bool) -> dict[str, type]:
@@ -55,14 +67,14 @@ def score_folder(
     workers: int | None = None,
     engine: Engine | None = None,
     decimals: int | None = None,
-    model_name: str = "",
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """
     Score all images under `folder` into a table.
 
-    Until the table is complete, results stand in `.OUTPUT.journal` beside it; the same call goes on from there.
+    Until the table is complete, results stand in `.OUTPUT.journal` beside it; the same call goes on from there. It must
+    be the same folder and the very same network; an image that is no longer the one that was scored is scored again.
 
     Args:
         folder: a path, or an address as fsspec knows them, such as s3://bucket/folder.
@@ -73,12 +85,12 @@ def score_folder(
         workers: threads, each of which takes a batch from the file to the scores; None for one per core.
         engine: what scores the batches instead of threads of this process, see `score_ray.RayEngine`.
         decimals: of the numbers in CSV.
-        model_name: noted in the journal, so that a run is not continued with another model.
         overwrite: replace an existing output.
         progress: called with the number of images done and found.
 
     Raises:
         ValueError: if the folder or the output cannot be used, or the journal there has other settings.
+        OSError: if the disk is full or the output's folder was removed; what was scored is kept as far as it can be.
     """
     output = Path(output)
     check_output(output, FORMATS)
@@ -89,28 +101,60 @@ def score_folder(
     skipped: list[str] = []
     listed = list(images.find(skipped.append))
     columns = score_columns(recognizer.emotions, crops)
-    settings = {"model": model_name, "folder": images.name, "crops": crops, "columns": list(columns)}
+    settings = {
+        "folder": images.address,
+        "network": recognizer_identity(recognizer),
+        "crops": crops,
+        "columns": list(columns),
+    }
     journal = Journal(journal_path, settings)
+    engine = engine or ThreadEngine(workers or os.cpu_count() or 1)
     try:
-        todo = [entry for entry in listed if printable(entry[0]) not in journal.done]
-        done = resumed = len(listed) - len(todo)
-        progress(done, len(listed))
-        batches = (todo[start : start + batch_size] for start in range(0, len(todo), batch_size))
-        engine = engine or ThreadEngine(workers or os.cpu_count() or 1)
-        for entries in engine(recognizer, images, batches, crops):
-            for name, rows in entries:
-                journal.append(name, rows)
-            journal.flush()
-            done += len(entries)
-            progress(done, len(listed))
-        found = {printable(name) for name, _ in listed}
-        summary = write_table(journal, found, output, columns, recognizer.emotions, crops, decimals)
+        with clear_write_errors(journal_path, "when that is mended, the same call goes on from what was scored"):
+            todo = [entry for entry in listed if not is_done(entry, images, journal)]
+            scored = len(listed) - len(todo)
+            changed = sum(printable(name) in journal.done for name, _ in todo) + journal.damaged
+            for count in append_scores(journal, engine, recognizer, images, todo, crops, batch_size):
+                progress(scored + count, len(listed))
+        with clear_write_errors(output, f"when that is mended, the same call makes it of {journal_path.name}"):
+            found = {printable(name) for name, _ in listed}
+            summary = write_table(journal, found, output, columns, recognizer.emotions, crops, decimals)
         journal.delete()
     except BaseException:
         journal.close()
         raise
-    summary.images, summary.resumed, summary.skipped_files = len(listed), resumed, len(skipped)
+    summary.images, summary.resumed, summary.changed, summary.skipped_files = len(listed), scored, changed, len(skipped)
     return summary
+
+
+def append_scores(
+    journal: Journal,
+    engine: Engine,
+    recognizer: ExpressionRecognizer,
+    images: ImageFolder,
+    todo: list[tuple[str, str | None]],
+    crops: bool,
+    batch_size: int,
+) -> Iterator[int]:
+    """Score the images and note them in the journal; yields how many are done, first 0."""
+    done = 0
+    yield done
+    entries = [(name, error, images.listed_stamp(name)) for name, error in todo]
+    batches = (entries[start : start + batch_size] for start in range(0, len(entries), batch_size))
+    for batch in engine(recognizer, images, batches, crops):
+        for entry in batch:
+            journal.append(*entry)
+        journal.flush()
+        done += len(batch)
+        yield done
+
+
+def is_done(listed: tuple[str, str | None], images: ImageFolder, journal: Journal) -> bool:
+    """Whether the journal has this image, and the file is the one that was scored."""
+    name, error = listed
+    key = printable(name)
+    stamp = journal.done.get(key)
+    return error is None and stamp is not None and stamp == images.stamp(name)
 
 
 @dataclass(frozen=True)
@@ -181,7 +225,9 @@ def write_table(
                 if len(row) == 1:
                     cells["error"] = row[0]
                     summary.without_face += row[0] == NO_FACE
-                    summary.failed += row[0] != NO_FACE
+                    if row[0] != NO_FACE:
+                        summary.failed += 1
+                        summary.errors += [f"{name}: {row[0]}"] * (len(summary.errors) < MAX_ERRORS)
                 else:
                     cells |= dict(zip([*lead, *emotions], row, strict=True))
                     summary.faces += 1

@@ -68,7 +68,7 @@ class RayEngine:
             workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
             results = self._dataset(items, folder, crops, min(workers, len(items)))
             for row in results.iter_rows():
-                yield [(name, rows) for name, rows in json.loads(row["item"])]
+                yield [tuple(entry) for entry in json.loads(row["item"])]
         except ray.exceptions.RayError as error:
             last = str(error).strip().splitlines()[-1]
             raise ValueError(f"the Ray cluster failed ({last}); the same command goes on from here") from None
@@ -109,7 +109,7 @@ class BatchWorker:
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[str]]:
         """Batches as JSON → their entries as JSON."""
         detector = None if self.crops else self.recognizer.detector
-        batches = [[(name, error) for name, error in json.loads(item)] for item in rows["item"]]
+        batches: list[list[Listed]] = [[tuple(listed) for listed in json.loads(item)] for item in rows["item"]]
         return {"item": [json.dumps(score_batch(self.recognizer, self.folder, part, detector)) for part in batches]}
 
 

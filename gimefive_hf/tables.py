@@ -2,8 +2,10 @@
 
 import csv
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 FORMATS = (".csv", ".parquet")
 ROWS_PER_GROUP = 4096
@@ -32,6 +34,29 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
 
 
+@contextmanager
+def clear_write_errors(path: Path, advice: str) -> Iterator[None]:
+    """Make what the system says when `path` cannot be written (disk full, folder gone) one OSError that tells all."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        text = f"{path.name} could not be written: its folder {path.parent} was removed during the run"
+        raise FileNotFoundError(error.errno, text) from error
+    except OSError as error:
+        raise OSError(error.errno, f"{path.name} could not be written ({error.strerror or error}); {advice}") from error
+
+
+class UnixLines:
+    r"""A text file for csv's writer, which quotes a cell for a lone \r only if its lines end in \r\n; ours do not."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def write(self, line: str) -> None:
+        """One line, as the writer gives it."""
+        self._file.write(line.removesuffix("\r\n") + "\n")
+
+
 class TableWriter:
     """
     Writes dictionaries as rows, in memory that does not grow, to a hidden file that `close` renames to `path`.
@@ -50,7 +75,7 @@ class TableWriter:
         self._file: Any
         if path.suffix.lower() == ".csv":
             self._file = open(self._part, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed in close/abort)
-            self._csv = csv.writer(self._file, lineterminator="\n")
+            self._csv = csv.writer(UnixLines(self._file), lineterminator="\r\n")
             self._csv.writerow(columns)
             return
         import pyarrow as pa
@@ -84,15 +109,20 @@ class TableWriter:
         self._rows.clear()
 
     def close(self) -> None:
-        """Finish the file and give it its name, replacing an older one in one step."""
-        if self._rows:
-            self._write_group()
-        self._file.close()
-        os.replace(self._part, self.path)
+        """Finish the file and give it its name, replacing an older one in one step; or leave nothing behind."""
+        try:
+            if self._rows:
+                self._write_group()
+            self._file.close()
+            os.replace(self._part, self.path)
+        except BaseException:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with suppress(OSError):  # a full disk refuses the rest, which nobody wants any more
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> "TableWriter":

@@ -1,5 +1,8 @@
 """`gimefive explain` and the pictures it draws."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,7 +81,30 @@ def test_bad_photos_and_outputs(photo, faceless, tiny_checkpoint, tmp_path, caps
     assert main(["explain", str(tmp_path / "none.png"), "-o", str(tmp_path / "x.png"), *model]) == 2
     assert "none.png: no such file" in capsys.readouterr().err
     assert main(["explain", photo, "-o", str(tmp_path / "x.unknown"), *model]) == 2
-    assert "x.unknown cannot be written" in capsys.readouterr().err
+    assert "the output must end in .png or" in capsys.readouterr().err
+
+
+def test_a_photo_is_never_replaced(photo, tiny_checkpoint, tmp_path, monkeypatch, capsys):
+    """Neither by its own name nor by another way to the same file."""
+    before = Path(photo).read_bytes()
+    (tmp_path / "link.png").symlink_to("photo.png")
+    os.link(photo, tmp_path / "hard.png")
+    monkeypatch.chdir(tmp_path)
+    for name in (photo, "./photo.png", "link.png", "hard.png"):
+        assert main(["explain", photo, "-o", name, "--model", str(tiny_checkpoint)]) == 2
+        assert "would replace the photo" in capsys.readouterr().err
+    assert Path(photo).read_bytes() == before
+
+
+def test_a_broken_photo_does_not_stop_the_others(photo, tiny_checkpoint, tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_text("no image")
+    out = tmp_path / "out.png"
+    call = [str(tmp_path / "broken.jpg"), photo, "-o", str(out), "--model", str(tiny_checkpoint)]
+    assert main(["explain", *call]) == 2, "an input was wrong"
+    captured = capsys.readouterr()
+    assert "broken.jpg: not an image" in captured.err
+    assert "photo.png: " in captured.out
+    assert np.asarray(Image.open(out)).std() > 10
 
 
 def test_crops_are_taken_as_they_are(astronaut, tiny_checkpoint, tmp_path, capsys):

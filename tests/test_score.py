@@ -112,9 +112,9 @@ def test_a_journal_torn_at_any_byte_is_continued(tmp_path):
 
 
 def test_a_run_is_not_continued_with_other_settings(tmp_path, fer):
-    Journal(tmp_path / ".s.csv.journal", {"model": "another"}).close()
+    Journal(tmp_path / ".s.csv.journal", {"network": "another"}).close()
     folder = image_folder(tmp_path / "crops", 2)
-    with pytest.raises(ValueError, match="model='another'"):
+    with pytest.raises(ValueError, match="network='another'"):
         score_folder(fer, folder, tmp_path / "s.csv", crops=True)
     first = Journal(tmp_path / "held", {})
     with pytest.raises(ValueError, match="another run"):
@@ -181,18 +181,32 @@ def score_folder_again(model: Path, folder: Path, output: Path):
     return score_folder(from_pretrained(model), folder, output, crops=True, batch_size=4)
 
 
-def test_deleted_and_new_files_between_two_runs(tmp_path, fer):
-    folder = image_folder(tmp_path / "crops", 6)
-    settings = {"model": "", "folder": "crops", "crops": True, "columns": ["filepath", *EMOTIONS, "error"]}
-    journal = Journal(tmp_path / ".s.csv.journal", settings)
-    journal.append("part0/00000.jpg", [[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]])
-    journal.append("gone.jpg", [[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]])
-    journal.close()
-    summary = score_folder(fer, folder, tmp_path / "s.csv", crops=True)
-    rows = read_rows(tmp_path / "s.csv")
-    assert len(rows) == 6
-    assert rows[0]["happiness"] == "0.5", "taken from the journal, not scored again"
-    assert summary.resumed == 1
+def test_a_name_stays_in_its_row(tmp_path, fer):
+    """Line ends and quotes in names, as any reader of CSV must get them back."""
+    names = ["a\rb.jpg", "c\nd.jpg", 'e"f,g.jpg']
+    (tmp_path / "crops").mkdir()
+    for name in names:
+        Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "crops" / name)
+    score_folder(fer, tmp_path / "crops", tmp_path / "s.csv", crops=True)
+    assert [row["filepath"] for row in read_rows(tmp_path / "s.csv")] == names
+    assert pd.read_csv(tmp_path / "s.csv")["filepath"].tolist() == names
+    lines = (tmp_path / "s.csv").read_bytes().split(b"\n")
+    assert not lines[0].endswith(b"\r")
+
+
+def test_files_that_cannot_be_read_are_named_and_told_by_the_exit_code(tmp_path, capsys):
+    folder = image_folder(tmp_path / "crops", 3)
+    for index in range(25):
+        (folder / f"broken{index:02d}.jpg").write_text("no image")
+    (folder / "\x1b[31mred\r.jpg").write_text("no image")
+    call = ["score", str(folder), "--crops", "--model", str(save_tiny(tmp_path / "model"))]
+    assert main([*call, "-o", str(tmp_path / "s.csv")]) == 2
+    error = capsys.readouterr().err
+    assert "gimefive score: broken00.jpg: not an image" in error
+    assert "and 6 more that could not be read: see the column error" in error
+    assert "\\x1b[31mred\\r.jpg: not an image" in error, "a name must not steer the terminal"
+    assert "29 images" in error
+    assert len(read_rows(tmp_path / "s.csv")) == 29, "the others are done all the same"
 
 
 def test_names_that_are_not_utf8(tmp_path, fer):
@@ -298,5 +312,5 @@ def test_journal_lines_are_compact_json(tmp_path):
     journal.append("ü.jpg", [["no face found"]])
     journal.flush()
     lines = (tmp_path / "j").read_text().splitlines()
-    assert json.loads(lines[1]) == ["ü.jpg", [["no face found"]]]
+    assert json.loads(lines[1]) == ["ü.jpg", [["no face found"]], None]
     journal.close()

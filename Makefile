@@ -23,10 +23,11 @@ test: $(VENV)/.installed-test lint            ## lint, types and the default tes
 test-all: $(VENV)/.installed-test lint            ## the same and the slow tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed-test            ## ruff and mypy
+lint: $(VENV)/.installed-test            ## ruff, mypy, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check-results: $(VENV)/.installed-test            ## recompute every stored figure and table from the stored predictions
 	$(BIN)/python -m training.check_results

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from training.augmentation import Augmentation, augment
+from training.loop.augmentation import Augmentation, augment
 
 SIDE = 112
 
@@ -73,7 +73,7 @@ def main() -> None:
         "torchvision v2, each image": lambda x: torch.stack([transform(image) for image in x]),
         "torchvision v2, one draw for the batch": transform,
         "kornia": kornia_augment,
-        "training.augmentation (torch)": lambda x: augment(x, SIDE, options, generator),
+        "training.loop.augmentation (torch)": lambda x: augment(x, SIDE, options, generator),
     }
     figures = {name: round(milliseconds(run, images, args.repeats), 3) for name, run in ways.items()}
     result = {"batch": args.batch, "cpu_ms_per_image": figures, "torch": torch.__version__}

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gimefive_hf.video_io import VideoWriter
+from gimefive_hf.video.files import VideoWriter
 
 
 def write_face_clip(path: Path, seconds: float = 6, width: int = 640, height: int = 480, fps: int = 25) -> Path:

@@ -12,8 +12,8 @@ import torch
 
 from gimefive_hf import GiMeFiveConfig, GiMeFiveForImageClassification
 from gimefive_hf.explain import METHODS, explain
-from gimefive_hf.explain_cam import cam_obstacle, single_pass_features
-from gimefive_hf.explain_gradcam import run_package
+from gimefive_hf.explain.cam import cam_obstacle, single_pass_features
+from gimefive_hf.explain.gradcam import run_package
 
 from .measuring import Timing, interleaved, table, timed, write_results
 

@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gimefive_hf import load_image
-from gimefive_hf.backends import FAST, make_recognizer
 from gimefive_hf.recognizer import ExpressionRecognizer
+from gimefive_hf.runtimes.backends import FAST, make_recognizer
 
 from .measuring import SHAPES, add_models, backends_and_views, matrix_peak, table, timed, write_results
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gimefive_hf.backends import FAST, SINGLE_VIEW, make_recognizer
 from gimefive_hf.recognizer import ExpressionRecognizer
+from gimefive_hf.runtimes.backends import FAST, SINGLE_VIEW, make_recognizer
 
 HERE = Path(__file__).parent
 

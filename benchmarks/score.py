@@ -13,8 +13,8 @@ from statistics import median
 
 import torch
 
-from gimefive_hf.backends import FAST_BATCH_SIZE
-from gimefive_hf.score import score_folder
+from gimefive_hf.folders.scoring import score_folder
+from gimefive_hf.runtimes.backends import FAST_BATCH_SIZE
 
 from . import papers_way
 from .measuring import add_models, backends_and_views, interleaved, table, write_results

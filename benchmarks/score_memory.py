@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 from skimage.data import astronaut
 
-from gimefive_hf.backends import add_model_arguments
+from gimefive_hf.runtimes.backends import add_model_arguments
 
 from .measuring import table, timed, write_results
 from .video_memory import peak_memory

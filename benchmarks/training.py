@@ -24,11 +24,11 @@ from torchvision import transforms
 from transformers import TrainerCallback
 
 from gimefive_hf import EMOTIONS
-from training.batches import BatchMaker, TrainingImages
-from training.crops import LABELS, Crops
-from training.models import build_network
-from training.settings import make_settings
-from training.trainer import ExpressionTrainer, training_arguments
+from training.corpora.crops import LABELS, Crops
+from training.loop.batches import BatchMaker, TrainingImages
+from training.loop.settings import make_settings
+from training.loop.trainer import ExpressionTrainer, training_arguments
+from training.networks.catalogue import build_network
 
 from .measuring import Timing, table, timed, write_results
 
@@ -121,7 +121,7 @@ def papers_loop(paths: list[tuple[Path, int]], steps: int) -> Timing:
 
 
 def read_all(paths: list[tuple[Path, int]]) -> Crops:
-    """What the cache of `training.crops` holds: grey uint8 (n, 1, side, side)."""
+    """What the cache of `training.corpora.crops` holds: grey uint8 (n, 1, side, side)."""
     arrays = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("L")) for path, _ in paths]
     labels = torch.tensor([label for _, label in paths])
     votes = torch.zeros(len(paths), len(LABELS))

@@ -12,9 +12,9 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from gimefive_hf.backends import make_recognizer
 from gimefive_hf.recognizer import ExpressionRecognizer
-from gimefive_hf.video import VideoSummary, annotate_video
+from gimefive_hf.runtimes.backends import make_recognizer
+from gimefive_hf.video.analysis import VideoSummary, annotate_video
 
 from . import papers_way
 from .clip import write_face_clip

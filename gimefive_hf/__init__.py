@@ -14,29 +14,31 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .configuration_gimefive import GiMeFiveConfig
-    from .faces import Detection, FaceCrop, FaceDetector, crop_face, detect_faces
+    from .faces.cropping import FaceCrop, crop_face
+    from .faces.detections import Detection
+    from .faces.detector import FaceDetector, detect_faces
+    from .faces.landmarks import landmarks_68
     from .image_processing_gimefive import GiMeFiveImageProcessor
-    from .images import load_image
-    from .landmarks import landmarks_68
+    from .images.photos import load_image
     from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel
     from .recognizer import ExpressionRecognizer, Face, from_pretrained
 
 # Name → module of this package that has it.
 _HOMES = {
-    "Detection": "faces",
+    "Detection": "faces.detections",
     "ExpressionRecognizer": "recognizer",
     "Face": "recognizer",
-    "FaceCrop": "faces",
-    "FaceDetector": "faces",
+    "FaceCrop": "faces.cropping",
+    "FaceDetector": "faces.detector",
     "GiMeFiveConfig": "configuration_gimefive",
     "GiMeFiveForImageClassification": "modeling_gimefive",
     "GiMeFiveImageProcessor": "image_processing_gimefive",
     "GiMeFiveModel": "modeling_gimefive",
-    "crop_face": "faces",
-    "detect_faces": "faces",
+    "crop_face": "faces.cropping",
+    "detect_faces": "faces.detector",
     "from_pretrained": "recognizer",
-    "landmarks_68": "landmarks",
-    "load_image": "images",
+    "landmarks_68": "faces.landmarks",
+    "load_image": "images.photos",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from .terminal import escape_what_cannot_be_printed, terminal_text
 
-# Subcommand → its line of help. Its module, command_NAME, has add_arguments(parser) and run(args) → exit code.
+# Subcommand → its line of help. Its module in `commands` has add_arguments(parser) and run(args) → exit code.
 COMMANDS = {
     "predict": "score the faces in photos",
     "demo": "open the demo in the browser",
@@ -31,7 +31,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, help_line in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=help_line, description=help_line)
         if name == command:
-            module = import_module(f".command_{name}", __package__)
+            module = import_module(f".commands.{name}", __package__)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     return parser

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .faces import CROP_MARGIN, Box, FaceCrop, FaceDetector, crop_face
+from .faces.cropping import CROP_MARGIN, FaceCrop, crop_face
+from .faces.detections import Box
+from .faces.detector import FaceDetector
+from .faces.landmarks import landmarks_68
 from .image_processing_gimefive import GiMeFiveImageProcessor
-from .images import ImageSource, load_image
-from .landmarks import landmarks_68
+from .images.photos import ImageSource, load_image
 from .modeling_gimefive import GiMeFiveForImageClassification
 
 NO_CLEAR_EMOTION = "no clear emotion"

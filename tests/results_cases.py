@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evaluation.rows import update_results
+from evaluation.store import NEUTRAL, PUBLISHED_COLUMNS, ModelFacts, write_predictions, write_table
 from gimefive_hf.configuration_gimefive import EMOTIONS
-from gimefive_hf.result_rows import update_results
-from gimefive_hf.results import NEUTRAL, PUBLISHED_COLUMNS, ModelFacts, write_predictions, write_table
 
 
 def make_facts(model: str = "alpha", revision: str = "abc123", **kwargs) -> ModelFacts:

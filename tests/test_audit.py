@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tests import corpus_layouts as layouts
-from training import audit, audit_report
-from training.corpora import LABELS, load_corpus
-from training.duplicates import (
+from training.audit import checks as audit
+from training.audit import report as audit_report
+from training.audit.duplicates import (
     Fingerprints,
     aligned_correlation,
     conflicts,
@@ -24,8 +24,9 @@ from training.duplicates import (
     thumbnail,
     twins,
 )
-from training.judged import precision_by_kind
-from training.leaks import find_leaks
+from training.audit.judged import precision_by_kind
+from training.audit.leaks import find_leaks
+from training.corpora import LABELS, load_corpus
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:

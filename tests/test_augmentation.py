@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from tests import corpus_layouts as layouts
-from training import augmentation
-from training.augmentation import Augmentation, augment, contact_sheet
+from training.loop import augmentation
+from training.loop.augmentation import Augmentation, augment, contact_sheet
 
 NOTHING = Augmentation(False, 0, 0, 0, 0, 0, 0)
 

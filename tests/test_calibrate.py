@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gimefive_hf.configuration_gimefive import GiMeFiveConfig
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-from training.calibrate import main, raw_logits, to_model_labels
-from training.calibration import (
+from evaluation.calibration import (
     abstention,
     choose_threshold,
     cross_fitted_ece,
@@ -20,7 +16,11 @@ from training.calibration import (
     reliability,
     wilson,
 )
-from training.crops import LABELS, read_crops
+from gimefive_hf.configuration_gimefive import GiMeFiveConfig
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from training.calibrate import main, raw_logits, to_model_labels
+from training.corpora.crops import LABELS, read_crops
 
 from .tiny_corpora import write_corpora
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.checkpoints import complete_checkpoints, damage, write_digests
+from training.loop.checkpoints import complete_checkpoints, damage, write_digests
 from training.train import main
 
 from .test_train import arguments, same_tensors

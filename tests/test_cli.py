@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gimefive_hf.cli import main
-from gimefive_hf.command_demo import require_free_port
+from gimefive_hf.commands.demo import require_free_port
 
 from .test_images import bad_files
 

@@ -24,7 +24,7 @@ from training.corpora import (
     prepare_corpus,
     to_tensors,
 )
-from training.corpora.disfa import name_emotion
+from training.corpora.readers.disfa import name_emotion
 from training.corpora.schema import decode, pixel_hash
 
 
@@ -367,7 +367,7 @@ def test_to_tensors_asks_for_a_side(tmp_path):
 
 def test_rule_splits_shares():
     """The rule for unlisted images meets its shares over many, keeps equal pixels together, obeys official splits."""
-    from training.splits import SplitList
+    from training.corpora.splits import SplitList
 
     rule = SplitList("unknown-corpus")
     drawn = [rule.by_rule(f"image {i}", None) for i in range(20_000)]
@@ -381,7 +381,7 @@ def test_rule_splits_shares():
 
 def test_lists_hold_no_leaks_by_subject():
     """The committed lists: nobody of CK+ or TFEID stands in two splits, not even across the two copies of CK+."""
-    from training.splits import SPLITS_DIR, SUBJECTS, read_list, subject_of
+    from training.corpora.splits import SPLITS_DIR, SUBJECTS, read_list, subject_of
 
     found: dict = {}
     for name, (group, pattern) in SUBJECTS.items():

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gimefive_hf import EMOTIONS
-from gimefive_hf.video_io import VideoReader
+from gimefive_hf.video.files import VideoReader
 
 CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "moving_face.mp4"
 

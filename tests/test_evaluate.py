@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 import torch
 
+from evaluation.check_results import check_results
+from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from evaluation.record_curves import parse_count, read_run
+from evaluation.store import read_store
 from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-from gimefive_hf.results import read_store
 from training import evaluate
 from training.bundle import bundle
-from training.check_results import check_results
-from training.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from training.cross_dataset import fit_linear
 from training.evaluate import Images, sample_evenly, score_images
-from training.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
-from training.record_curves import parse_count, read_run
-from training.scorers import TRAINED_ON, Description, Scorer, load_scorer
+from training.networks.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
+from training.testing.scorers import TRAINED_ON, Description, Scorer, load_scorer
 
 
 def read_the_label(images: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,7 @@ def test_corrupted_protocol_has_every_condition(no_corpora, tmp_path):
 
 def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path, monkeypatch):
     found = iter([None, np.zeros((16, 16, 3), np.uint8)] * 6)
-    monkeypatch.setattr("training.scenes.find_again", lambda crop, detector, seed: next(found))
+    monkeypatch.setattr("training.testing.scenes.find_again", lambda crop, detector, seed: next(found))
     evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["detected"])
     table = read_store(tmp_path).results.set_index(["metric", "class"])
     assert table.loc[("faces_found", ""), "value"] == 0.5
@@ -91,8 +91,8 @@ def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path,
 def test_find_again_finds_a_real_face_and_no_face_in_noise():
     from skimage.data import astronaut
 
-    from gimefive_hf.faces import FaceDetector
-    from training.scenes import find_again, make_scene
+    from gimefive_hf.faces.detector import FaceDetector
+    from training.testing.scenes import find_again, make_scene
 
     face = np.ascontiguousarray(astronaut()[50:200, 150:300])
     scene, (x, y) = make_scene(face, seed=3)
@@ -212,7 +212,7 @@ def test_face_api_equals_the_original_javascript():
     """Golden output of @vladmandic/face-api 1.7.15 itself (tfjs, CPU) for pixels 7·i mod 256."""
     folder = Path(os.environ.get("GIMEFIVE_PEERS", "runs/peers")) / "face-api"
     if not folder.is_dir():
-        pytest.skip("the weights of face-api are not here; training/peers.py says where they come from")
+        pytest.skip("the weights of face-api are not here; training/networks/peers.py says where they come from")
     image = (torch.arange(3 * 112 * 112).reshape(1, 3, 112, 112) * 7 % 256).to(torch.uint8)
     golden = torch.tensor([0.54614282, 0.17115088, 0.25497773, 0.01423327, 0.00500393, 0.00207095, 0.00642041])
     scores = load_face_expression(folder).score(image)[0]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gimefive_hf.explain import METHODS, explain, explain_classes
-from gimefive_hf.explain_activations import feature_maps, layer_names
-from gimefive_hf.explain_cam import cam_from_features
-from gimefive_hf.explain_layers import SinglePass, as_maps, scale_maps
+from gimefive_hf.explain.activations import feature_maps, layer_names
+from gimefive_hf.explain.cam import cam_from_features
+from gimefive_hf.explain.layers import SinglePass, as_maps, scale_maps
 
 from .explain_cases import (
     CONFIGS,
@@ -183,7 +183,7 @@ def test_equals_grad_cam_differentiated_through_the_whole_network(name, method, 
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    from gimefive_hf.explain_layers import feature_layer
+    from gimefive_hf.explain.layers import feature_layer
 
     model = build(name)
     x = images(2, 64 if name in TIMM_CONFIGS else 16)

@@ -8,9 +8,15 @@ import pytest
 from PIL import Image
 
 from gimefive_hf.cli import main
-from gimefive_hf.command_explain import METHOD_NAMES
+from gimefive_hf.commands.explain import METHOD_NAMES
+from gimefive_hf.drawing.explanations import (
+    Explained,
+    draw_average_maps,
+    draw_contact_sheet,
+    draw_feature_grid,
+    draw_panels,
+)
 from gimefive_hf.explain import METHODS
-from gimefive_hf.pictures import Explained, draw_average_maps, draw_contact_sheet, draw_feature_grid, draw_panels
 
 
 @pytest.fixture

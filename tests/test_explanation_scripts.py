@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 import torch
 
+from evaluation.explanation_tables import merge_rows
+from evaluation.faithfulness import Estimate
+from evaluation.store import write_predictions
 from gimefive_hf import EMOTIONS, GiMeFiveConfig, GiMeFiveForImageClassification, GiMeFiveImageProcessor
-from gimefive_hf.faces import crop_face, detect_faces
-from gimefive_hf.faithfulness import Estimate
-from gimefive_hf.regions import REGIONS
-from gimefive_hf.results import write_predictions
+from gimefive_hf.explain.regions import REGIONS
+from gimefive_hf.faces.cropping import crop_face
+from gimefive_hf.faces.detector import detect_faces
 from training import attention, failures, faithfulness
-from training.explanation_tables import merge_rows
-from training.test_images import TestImages, balanced_draw, draw_test_images, load_model, model_pixels
+from training.testing.images import TestImages, balanced_draw, draw_test_images, load_model, model_pixels
 
 from .results_cases import make_facts
 from .test_regions import drawn_face

@@ -18,10 +18,10 @@ pytest.importorskip(
 )
 from streamlit.testing.v1 import AppTest
 
-from gimefive_hf import command_explorer
+from evaluation.queries import aligned_predictions, right_of
+from evaluation.store import CURVE_COLUMNS, read_store, write_curves
+from gimefive_hf.commands import explorer as command_explorer
 from gimefive_hf.emotions import EMOTIONS
-from gimefive_hf.result_queries import aligned_predictions, right_of
-from gimefive_hf.results import CURVE_COLUMNS, read_store, write_curves
 
 from .results_cases import make_store
 

@@ -15,11 +15,11 @@ from gimefive_hf import (
     GiMeFiveForImageClassification,
     GiMeFiveImageProcessor,
 )
-from gimefive_hf.backends import SINGLE_VIEW, make_recognizer
 from gimefive_hf.cli import main
-from gimefive_hf.export import export_onnx
-from gimefive_hf.live_scores import score_and_explain
-from gimefive_hf.onnx_backend import OnnxClassifier
+from gimefive_hf.runtimes.backends import SINGLE_VIEW, make_recognizer
+from gimefive_hf.runtimes.export import export_onnx
+from gimefive_hf.runtimes.onnx_classifier import OnnxClassifier
+from gimefive_hf.video.live_scores import score_and_explain
 
 from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
 

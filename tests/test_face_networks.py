@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gimefive_hf.face_networks import MODELS_DIR, FaceNetwork, without_greeting
+from gimefive_hf.faces.networks import MODELS_DIR, FaceNetwork, without_greeting
 
 NETWORKS = [
     ("face_detection_short_range.tflite", ("classificators", "regressors"), 1 / 127.5, 127.5),
@@ -57,7 +57,7 @@ def test_only_the_greeting_is_kept_off_the_terminal(capfd):
 
 
 def test_a_new_process_says_nothing_even_without_standard_error():
-    code = "from gimefive_hf.face_networks import FaceNetwork as F; F('face_landmark.tflite', ('conv2d_31',)); print(1)"
+    code = "from gimefive_hf.faces.networks import FaceNetwork as F; F('face_landmark.tflite', ['conv2d_31']); print(1)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("1\n", "")
     shell = f'{sys.executable} -c "{code}" 2>&-'

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68
-from gimefive_hf.faces import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress, warp_square, windows
-from gimefive_hf.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
+from gimefive_hf.faces.cropping import warp_square
+from gimefive_hf.faces.detections import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress
+from gimefive_hf.faces.detector import windows
+from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
 
 # Marked by hand on the photo: the centres of the eyes, the middle of the mouth, the face from brows to chin.
 RIGHT_EYE_AT, LEFT_EYE_AT, MOUTH_AT = (203, 101), (246, 102), (224, 146)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gimefive_hf.explain import explain
-from gimefive_hf.faithfulness import (
+from evaluation.faithfulness import (
     BASELINES,
     area,
     baseline_maps,
@@ -19,7 +18,8 @@ from gimefive_hf.faithfulness import (
     randomised,
     rank_correlation,
 )
-from gimefive_hf.regions import REGIONS
+from gimefive_hf.explain import explain
+from gimefive_hf.explain.regions import REGIONS
 
 from .explain_cases import build, corner_network, images
 

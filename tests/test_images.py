@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from gimefive_hf import load_image
-from gimefive_hf.images import MAX_PIXELS, SMALL_FILE, _load_small_jpeg, source_name
+from gimefive_hf.images.photos import MAX_PIXELS, SMALL_FILE, _load_small_jpeg, source_name
 
 RED = (200, 30, 40)
 

@@ -6,8 +6,8 @@ import numpy as np
 import psutil
 import pytest
 
-from gimefive_hf.score import score_folder
-from gimefive_hf.video import annotate_video
+from gimefive_hf.folders.scoring import score_folder
+from gimefive_hf.video.analysis import annotate_video
 
 from .video_cases import image_folder, moving_face, tiny_recognizer, write_clip
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from gimefive_hf.metrics import (
+from evaluation.metrics import (
     compute_metrics,
     confidence_bins,
     confusion_matrix,

@@ -34,7 +34,7 @@ def test_dry_run_lists_the_parts(capsys):
     wanted = {"app.py", "video_tab.py", "webcam_tab.py", "requirements.txt", "README.md", "examples/moving_face.mp4"}
     assert wanted <= set(names)
     assert "gimefive_hf/checkpoints/gimefive/model.safetensors" in names
-    assert "gimefive_hf/face_models/face_landmark.tflite" in names
+    assert "gimefive_hf/faces/models/face_landmark.tflite" in names
     assert not [name for name in names if "__pycache__" in name]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import gimefive_hf
 from gimefive_hf import EMOTIONS, ExpressionRecognizer, FaceDetector, GiMeFiveForImageClassification
-from gimefive_hf.faces import overlap
+from gimefive_hf.faces.detections import overlap
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION, Face
 
 PACKAGE = Path(gimefive_hf.__file__).parent

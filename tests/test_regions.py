@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from gimefive_hf.faces import CROP_LIFT, CROP_MARGIN, crop_face, detect_faces
-from gimefive_hf.regions import (
+from gimefive_hf.explain.regions import (
     BACKGROUND,
     EXPRESSIVE_REGIONS,
     REGIONS,
@@ -15,6 +14,8 @@ from gimefive_hf.regions import (
     region_map,
     region_shares,
 )
+from gimefive_hf.faces.cropping import CROP_LIFT, CROP_MARGIN, crop_face
+from gimefive_hf.faces.detector import detect_faces
 
 
 def drawn_face(unit: float = 40.0, shift: tuple[float, float] = (0, 0)) -> np.ndarray:

@@ -8,15 +8,14 @@ import pandas as pd
 import pytest
 from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 
-from gimefive_hf.result_rows import update_results
-from gimefive_hf.results import read_store
-from training.audit_sentences import audit_sentences, count_rows
-from training.markdown import percent
-from training.model_tables import faithfulness, leakage
-from training.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
-from training.scorers import hash_file
-from training.settings import make_settings
-from training.tables import TABLES, headline
+from evaluation.cards.audit_sentences import audit_sentences, count_rows
+from evaluation.cards.markdown import percent
+from evaluation.cards.model_tables import faithfulness, leakage
+from evaluation.cards.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
+from evaluation.cards.tables import TABLES, headline
+from evaluation.rows import update_results
+from evaluation.store import hash_file, read_store
+from training.loop.settings import make_settings
 
 from .results_cases import make_store
 
@@ -168,7 +167,7 @@ def test_leakage_counts_the_twins(store, tmp_path):
 
 
 def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.model_tables.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("evaluation.cards.model_tables.CHECKPOINTS", tmp_path)
     (tmp_path / "gimefive").mkdir()
     (tmp_path / "gimefive" / "model.safetensors").write_bytes(b"weights")
     row = {"model": "gimefive", "weights": hash_file(tmp_path / "gimefive" / "model.safetensors"), "method": "cam"}

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
-from gimefive_hf.result_rows import class_scores, compare_results, compute_results, update_results
-from gimefive_hf.results import (
+from evaluation.check_results import check_results
+from evaluation.rows import class_scores, compare_results, compute_results, update_results
+from evaluation.store import (
     DEFAULT_STORE,
     RESULT_COLUMNS,
     RESULT_KEY,
@@ -17,8 +17,8 @@ from gimefive_hf.results import (
     read_table,
     write_predictions,
 )
-from gimefive_hf.weak_spots import weak_spots
-from training.check_results import check_results
+from evaluation.weak_spots import weak_spots
+from gimefive_hf.configuration_gimefive import EMOTIONS
 
 from .results_cases import make_facts, make_predictions, make_store
 
@@ -97,7 +97,7 @@ def test_half_written_file_is_named_and_the_rest_is_read(tmp_path):
 
 
 def test_another_schema_version_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("gimefive_hf.results.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    monkeypatch.setattr("evaluation.store.SCHEMA_VERSION", SCHEMA_VERSION + 1)
     write_predictions(tmp_path, make_facts(), make_predictions())
     monkeypatch.undo()
     assert any(f"schema version {SCHEMA_VERSION + 1}" in problem for problem in read_store(tmp_path).problems)

@@ -13,9 +13,9 @@ import torch
 
 from gimefive_hf import EMOTIONS
 from gimefive_hf.cli import main
-from gimefive_hf.identity import recognizer_identity
-from gimefive_hf.journal import Journal
-from gimefive_hf.score import score_folder
+from gimefive_hf.folders.identity import recognizer_identity
+from gimefive_hf.folders.journal import Journal
+from gimefive_hf.folders.scoring import score_folder
 from gimefive_hf.tables import TableWriter
 
 from .test_score import read_rows
@@ -77,7 +77,7 @@ def test_images_that_are_others_now_are_scored_again(tmp_path, fer, capsys):
 
 def test_the_command_says_what_it_scored_again(tmp_path, fer, capsys):
     folder, model = image_folder(tmp_path / "crops", 4), save_tiny(tmp_path / "model")
-    from gimefive_hf.backends import make_recognizer
+    from gimefive_hf.runtimes.backends import make_recognizer
 
     interrupt(make_recognizer(str(model)), folder, tmp_path / "s.csv", after=2)
     os.utime(folder / "part0" / "00000.jpg", (0, 0))
@@ -88,7 +88,7 @@ def test_the_command_says_what_it_scored_again(tmp_path, fer, capsys):
 
 def test_a_recognisers_identity_is_what_decides_its_scores(tmp_path):
     """Not its name: other weights in the same folder are another network, the same ones elsewhere are not."""
-    from gimefive_hf.backends import make_recognizer
+    from gimefive_hf.runtimes.backends import make_recognizer
 
     save_tiny(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -245,6 +245,6 @@ def test_system_errors_are_one_line(tmp_path, monkeypatch, capsys):
     def refuse(args):
         raise OSError(errno.ENOSPC, "No space left on device", "a\r.csv")
 
-    monkeypatch.setattr("gimefive_hf.command_score.run", refuse)
+    monkeypatch.setattr("gimefive_hf.commands.score.run", refuse)
     assert main(["score", str(tmp_path), "-o", str(tmp_path / "s.csv")]) == 2
     assert capsys.readouterr().err == "gimefive score: a\\r.csv: No space left on device\n"

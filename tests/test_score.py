@@ -15,9 +15,9 @@ from PIL import Image
 
 from gimefive_hf import EMOTIONS
 from gimefive_hf.cli import main
-from gimefive_hf.image_folders import find_images
-from gimefive_hf.journal import Journal
-from gimefive_hf.score import score_folder
+from gimefive_hf.folders.journal import Journal
+from gimefive_hf.folders.listing import find_images
+from gimefive_hf.folders.scoring import score_folder
 from gimefive_hf.tables import TableWriter
 
 from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
@@ -144,7 +144,7 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path, fer, monkeypatch
     context = multiprocessing.get_context("forkserver")
     # imports once, so that a life begins with little delay; the server sees the path in the environment only
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
-    context.set_forkserver_preload(["tests.test_score", "gimefive_hf.score"])
+    context.set_forkserver_preload(["tests.test_score", "gimefive_hf.folders.scoring"])
     chance = random.Random(5)
     sizes = []
     for _ in range(kills):
@@ -273,7 +273,7 @@ def test_the_command(tmp_path, capsys):
 
 def test_the_fast_network_is_the_bundled_one(tmp_path, capsys):
     """`--fast`: photos and all, and the int8 file in the package says what the weights beside it say."""
-    from gimefive_hf.backends import FAST, make_recognizer
+    from gimefive_hf.runtimes.backends import FAST, make_recognizer
 
     fast, exact = make_recognizer(**FAST), make_recognizer(FAST["model"])
     assert fast.model.precision == "int8"

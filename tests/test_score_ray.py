@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from gimefive_hf.cli import main
-from gimefive_hf.score import score_folder
-from gimefive_hf.score_ray import RayEngine
+from gimefive_hf.folders.ray_engine import RayEngine
+from gimefive_hf.folders.scoring import score_folder
 
 from .video_cases import image_folder, save_tiny, tiny_recognizer
 
@@ -93,7 +93,7 @@ def test_nobody_answers(tmp_path, capsys, address, message):
 
 
 def test_without_ray(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gimefive_hf.score_ray.find_spec", lambda name: None)
+    monkeypatch.setattr("gimefive_hf.folders.ray_engine.find_spec", lambda name: None)
     folder = image_folder(tmp_path / "crops", 2)
     assert main(["score", str(folder), "-o", str(tmp_path / "s.csv"), "--crops", "--engine", "ray"]) == 2
     assert 'pip install "gimefive[ray]"' in capsys.readouterr().err
@@ -105,7 +105,7 @@ def test_ray_is_not_imported_unless_asked_for(tmp_path):
     import subprocess
     import sys
 
-    code = "import sys, gimefive_hf.score, gimefive_hf.score_ray; print('ray' in sys.modules)"
+    code = "import sys, gimefive_hf.folders.scoring, gimefive_hf.folders.ray_engine; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
 

@@ -12,8 +12,8 @@ import optuna
 import pytest
 import torch
 
+from training.loop.settings import make_settings
 from training.search import changed, main, read_space, suggest
-from training.settings import make_settings
 
 from .test_train import PLAIN, TINY
 from .tiny_corpora import write_corpora

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gimefive_hf import Detection, FaceDetector
-from gimefive_hf.faces import overlap, windows
-from gimefive_hf.landmarks import landmarks_68
-from gimefive_hf.smoothing import ScoreSmoother
-from gimefive_hf.tracking import FaceTracker, generalised_iou, match, move_detection
+from gimefive_hf.faces.detections import overlap
+from gimefive_hf.faces.detector import windows
+from gimefive_hf.faces.landmarks import landmarks_68
+from gimefive_hf.faces.tracking import FaceTracker, generalised_iou, match, move_detection
+from gimefive_hf.video.smoothing import ScoreSmoother
 
 from .video_cases import moving_face
 

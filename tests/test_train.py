@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-from training.checkpoints import complete_checkpoints
-from training.crops import read_crops
-from training.disk import require_space
-from training.settings import make_settings
+from training.corpora.crops import read_crops
+from training.loop.checkpoints import complete_checkpoints
+from training.loop.disk import require_space
+from training.loop.settings import make_settings
+from training.loop.trainer import AveragedWeights, learning_rate_factor
 from training.train import main
-from training.trainer import AveragedWeights, learning_rate_factor
 
 from .tiny_corpora import write_corpora
 

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from training.batches import BatchMaker, PassSampler, TrainingImages, augment, mix_up, targets_of, usable
-from training.crops import LABELS, NEUTRAL, Crops
-from training.curves import curve_rows
-from training.models import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
-from training.scoring import accuracy_and_recall, stored_probabilities
-from training.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
+from training.corpora.crops import LABELS, NEUTRAL, Crops
+from training.loop.batches import BatchMaker, PassSampler, TrainingImages, augment, mix_up, targets_of, usable
+from training.loop.curves import curve_rows
+from training.loop.held_out import accuracy_and_recall, stored_probabilities
+from training.loop.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
+from training.networks.catalogue import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
 
 from .test_train import PLAIN
 

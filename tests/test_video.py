@@ -16,14 +16,14 @@ import pytest
 import torch
 
 from gimefive_hf import EMOTIONS
-from gimefive_hf.backends import has_bf16, make_recognizer
 from gimefive_hf.cli import main
 from gimefive_hf.explain import explain
-from gimefive_hf.live_scores import score_and_explain
-from gimefive_hf.overlay import draw_people
-from gimefive_hf.timeline import timeline_figure
-from gimefive_hf.video import annotate_video, batched, leaving_a_core, prefetch, watch
-from gimefive_hf.video_io import VideoFrame, VideoReader, VideoWriter
+from gimefive_hf.runtimes.backends import has_bf16, make_recognizer
+from gimefive_hf.video.analysis import annotate_video, batched, leaving_a_core, prefetch, watch
+from gimefive_hf.video.files import VideoFrame, VideoReader, VideoWriter
+from gimefive_hf.video.live_scores import score_and_explain
+from gimefive_hf.video.overlay import draw_people
+from gimefive_hf.video.timeline import timeline_figure
 
 from .video_cases import face_photo, moving_face, save_tiny, tiny_recognizer, write_clip
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gimefive_hf.cli import main
-from gimefive_hf.command_webcam import LatestFrame
-from gimefive_hf.video_io import VideoReader
+from gimefive_hf.commands.webcam import LatestFrame
+from gimefive_hf.video.files import VideoReader
 
 from .video_cases import moving_face, save_tiny, write_clip
 

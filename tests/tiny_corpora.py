@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
-from training.splits import SPLITS_DIR, read_list
+from training.corpora.splits import SPLITS_DIR, read_list
 
 RAF_FOLDERS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6}
 FER_FOLDERS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}

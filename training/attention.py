@@ -4,8 +4,8 @@ Where a model looks on average: the mean aligned heat map of each emotion and co
     python -m training.attention --model gimefive --data DIR
     python -m training.attention --compare gimefive gimefive-paper      # two models measured before, and the difference
 
-Writes to `training/results/`: `attention_MODEL.npz` (average maps), the model's rows of `attention.csv` (shares of the
-regions), `attention_MODEL.png`; for a comparison `attention_A_vs_B.png`.
+Writes to `evaluation/results/`: `attention_MODEL.npz` (average maps), the model's rows of `attention.csv` (shares of
+the regions), `attention_MODEL.png`; for a comparison `attention_A_vs_B.png`.
 """
 
 import argparse
@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from evaluation.explanation_tables import merge_rows
+from evaluation.faithfulness import estimate
+from evaluation.store import DEFAULT_STORE
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.drawing.explanations import draw_average_maps, save_picture
 from gimefive_hf.explain import METHODS, explain
-from gimefive_hf.faithfulness import estimate
-from gimefive_hf.landmarks import LANDMARK_GROUPS, LandmarkDetector
-from gimefive_hf.pictures import draw_average_maps, save_picture
-from gimefive_hf.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
-from gimefive_hf.results import DEFAULT_STORE
+from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
+from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, LandmarkDetector
 
-from .explanation_tables import merge_rows
-from .test_images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
+from .testing.images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
 
 BATCH = 64
 SIDE = 56  # of the average maps, in pixels

@@ -24,8 +24,8 @@ import torch
 
 from gimefive_hf import ExpressionRecognizer, GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
-from .crops import read_crops
-from .scorers import TRAINED_ON, describe
+from .corpora.crops import read_crops
+from .testing.scorers import TRAINED_ON, describe
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
 CODE = ("configuration_gimefive.py", "emotions.py", "image_processing_gimefive.py", "modeling_gimefive.py")
@@ -70,7 +70,7 @@ def bundle(checkpoint: Path, name: str) -> Path:
 
 def add_int8(folder: Path, data: Path) -> Path:
     """Write `model.onnx` into the bundled checkpoint's folder; returns its path."""
-    from gimefive_hf.export import export_onnx
+    from gimefive_hf.runtimes.export import export_onnx
 
     fer = ExpressionRecognizer.from_pretrained(folder)
     batches = []

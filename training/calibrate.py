@@ -4,7 +4,7 @@ Calibrate a trained checkpoint: fit its temperature, choose the confidence under
     python -m training.calibrate --checkpoint DIR --data DIR [--max-risk 0.20] [--test]
 
 The temperature (Guo et al. 2017) minimises the negative log-likelihood on images held out of the training splits
-(`training/split_lists`, "validation"), each corpus counting the same. The threshold is the lowest confidence at which
+(`corpora/split_lists`, "validation"), each corpus counting the same. The threshold is the lowest confidence at which
 the accepted held-out images are wrong in at most `--max-risk` of the cases and at least `--min-neutral` of FER2013's
 held-out neutral faces are declined. Both go into `config.json` of the checkpoint; `calibration.json` and
 `reliability.png` beside it tell how they came about. `--test` then reports the same figures on the test splits.
@@ -18,10 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-
-from .calibration import (
+from evaluation.calibration import (
     BINS,
     abstention,
     choose_threshold,
@@ -30,7 +27,10 @@ from .calibration import (
     measure,
     split_neutral,
 )
-from .crops import CORPORA, LABELS, Crops, read_crops
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+
+from .corpora.crops import CORPORA, LABELS, Crops, read_crops
 
 
 @torch.no_grad()

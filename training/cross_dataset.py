@@ -4,7 +4,7 @@ The cross-dataset table: one cheap recipe for all, trained on each corpus and te
     python -m training.cross_dataset --data DIR --identity package/model
     python -m training.cross_dataset --data DIR --identity package/model --runs cross-all     # only this row
 
-The recipe is not the flagship's: features of the frozen face-identity network (`training/face_identity.py`), pooled to
+The recipe is not the flagship's: features of the frozen face-identity network (`networks/face_identity.py`), pooled to
 3×3 and 2×2 from its last three stages, and a linear classifier on top, with the same settings for every corpus. It
 tells how far the corpora carry to each other, not how good a network can get. "48 px" models see every image reduced
 to 48 px first, in training and in testing.
@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tvf
 
+from evaluation.rows import update_results
+from evaluation.store import DEFAULT_STORE, write_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-from gimefive_hf.result_rows import update_results
-from gimefive_hf.results import DEFAULT_STORE, write_predictions
 
 from .evaluate import CORPORA, Images, make_facts, make_frame, read_images
-from .face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
-from .scorers import Description, Scorer
+from .networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
+from .testing.scorers import Description, Scorer
 
 SIDE = 112
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 512, 1e-3, 0.05

@@ -24,13 +24,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from evaluation.rows import update_results
+from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
-from gimefive_hf.result_rows import update_results
-from gimefive_hf.results import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
 
 from .corpora import load_corpus
-from .corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from .scorers import Scorer, load_scorer
+from .testing.scorers import Scorer, load_scorer
 
 CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "gimefive-valid")
 PROTOCOLS = ("aligned", "detected", "corrupted")
@@ -124,9 +124,9 @@ def score_aligned(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.Dat
 
 
 def score_detected(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
-    from gimefive_hf.faces import FaceDetector
+    from gimefive_hf.faces.detector import FaceDetector
 
-    from .scenes import find_again
+    from .testing.scenes import find_again
 
     detector = FaceDetector()
     crops = [find_again(p.permute(1, 2, 0).numpy(), detector, seed) for seed, p in enumerate(images.pixels)]

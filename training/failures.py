@@ -4,7 +4,7 @@ Where a model fails, with the explanations: its most confident mistakes, its nea
     python -m training.failures --model gimefive --data DIR
 
 Takes the aligned test predictions from the store (`python -m training.evaluate` makes them) and the images from the
-corpora. Writes the model's rows of `training/results/failures.csv` and `failures_MODEL.npz`, whose `maps` uint8
+corpora. Writes the model's rows of `evaluation/results/failures.csv` and `failures_MODEL.npz`, whose `maps` uint8
 (rows, 2, 28, 28) are the heat maps of the predicted class and of the label, in the order of the rows' `map`. No image.
 """
 
@@ -17,16 +17,16 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from evaluation.explanation_tables import merge_rows
+from evaluation.rows import class_scores
+from evaluation.store import DEFAULT_STORE, predictions_path, read_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
-from gimefive_hf.landmarks import LandmarkDetector
-from gimefive_hf.regions import REGIONS, crop_landmarks, reason, region_map, region_shares
-from gimefive_hf.result_rows import class_scores
-from gimefive_hf.results import DEFAULT_STORE, predictions_path, read_predictions
+from gimefive_hf.explain.regions import REGIONS, crop_landmarks, reason, region_map, region_shares
+from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import VOTES, load_corpus, to_tensors
-from .explanation_tables import merge_rows
-from .test_images import LoadedModel, load_model, model_pixels
+from .testing.images import LoadedModel, load_model, model_pixels
 
 KINDS = ("confident mistake", "near tie", "likely label error")
 SIDE = 28  # of the stored maps

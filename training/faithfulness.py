@@ -3,7 +3,7 @@ Which explanation methods are worth trusting for a model, measured on real test 
 
     python -m training.faithfulness --model gimefive --data DIR
 
-Writes the rows of the model in `training/results/faithfulness.csv` and `faithfulness_curves.csv` and the picture
+Writes the rows of the model in `evaluation/results/faithfulness.csv` and `faithfulness_curves.csv` and the picture
 `faithfulness_MODEL.png`. `--methods` measures some of the methods only and leaves the others' rows as they are.
 """
 
@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gimefive_hf.explain import METHODS, explain, reported_classes
-from gimefive_hf.faithfulness import (
+from evaluation.explanation_tables import merge_rows
+from evaluation.faithfulness import (
     BASELINES,
     Estimate,
     area,
@@ -35,13 +35,13 @@ from gimefive_hf.faithfulness import (
     randomised,
     rank_correlation,
 )
-from gimefive_hf.landmarks import LandmarkDetector
-from gimefive_hf.pictures import draw_curves
-from gimefive_hf.regions import crop_landmarks, region_map
-from gimefive_hf.results import DEFAULT_STORE
+from evaluation.faithfulness_curves import draw_curves
+from evaluation.store import DEFAULT_STORE
+from gimefive_hf.explain import METHODS, explain, reported_classes
+from gimefive_hf.explain.regions import crop_landmarks, region_map
+from gimefive_hf.faces.landmarks import LandmarkDetector
 
-from .explanation_tables import merge_rows
-from .test_images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
+from .testing.images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
 
 BATCH = 50
 # One draw of random weights may agree with a map by chance: the check takes several. Their seeds are far from those
@@ -257,7 +257,7 @@ def run(args: argparse.Namespace) -> None:
 
 def suitable_methods(model, pixel_values: torch.Tensor) -> list[str]:
     """All methods but CAM where it would not be exact; says so."""
-    from gimefive_hf.explain_cam import cam_obstacle, single_pass_features
+    from gimefive_hf.explain.cam import cam_obstacle, single_pass_features
 
     obstacle = cam_obstacle(model, single_pass_features(model, pixel_values))
     if obstacle:

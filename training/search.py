@@ -25,14 +25,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from transformers import logging as transformers_logging
 
-from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
 from .train import Places, add_places, places_of, train
 
-SPACES_DIR = Path(__file__).parent / "spaces"
+SPACES_DIR = Path(__file__).parent / "search_spaces"
 
 
 def read_space(path: Path) -> dict[str, Any]:
-    """The space of a file, or of a name in `training/spaces`; raises ValueError for a domain that is neither kind."""
+    """The space of a file, or of a name in `search_spaces`; raises ValueError for a domain that is neither kind."""
     if not path.is_file():
         path = SPACES_DIR / f"{path}.json"
     if not path.is_file():
@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     add_places(parser)
     parser.add_argument("--recipe", type=Path, required=True, help="settings file that every trial starts from")
-    parser.add_argument("--space", type=Path, required=True, help="JSON file, or the name of one in training/spaces")
+    parser.add_argument("--space", type=Path, required=True, help="JSON file, or the name of one in search_spaces/")
     parser.add_argument("--trials", type=int, default=10, help="finished trials that the search ends with")
     parser.add_argument("--grid", action="store_true", help="try the choices' combinations instead of Bayesian search")
     add_flags(parser)

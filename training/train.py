@@ -32,14 +32,14 @@ from torch import Tensor
 from transformers import logging as transformers_logging
 from transformers import set_seed
 
-from .batches import BatchMaker, TrainingImages, usable, used
-from .checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
-from .crops import Crops, read_crops
-from .disk import clear_disk_errors, require_space
-from .models import build_network, load_checkpoint, load_vgg16, trainable_parameters
-from .scoring import stored_probabilities, teacher_probabilities
-from .settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
-from .trainer import ExpressionTrainer, training_arguments
+from .corpora.crops import Crops, read_crops
+from .loop.batches import BatchMaker, TrainingImages, usable, used
+from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
+from .loop.disk import clear_disk_errors, require_space
+from .loop.held_out import stored_probabilities, teacher_probabilities
+from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .loop.trainer import ExpressionTrainer, training_arguments
+from .networks.catalogue import build_network, load_checkpoint, load_vgg16, trainable_parameters
 
 TAUGHT = "taught.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -74,11 +74,11 @@ def start_weights(model, processor, settings: TrainingSettings, places: Places, 
     if settings.start == "random":
         return
     if settings.start == "face-identity":
-        from .face_identity import load_face_identity
+        from .networks.face_identity import load_face_identity
 
         if places.identity is None:
             raise ValueError(
-                "start='face-identity' needs --identity, the folder of the weights (training/face_identity.py)"
+                "start='face-identity' needs --identity, the folder of the weights (training/networks/face_identity.py)"
             )
         images = next(iter(crops.values())).images[:IDENTITY_CROPS].expand(-1, 3, -1, -1)
         load_face_identity(model, places.identity, processor(images, return_tensors="pt")["pixel_values"])

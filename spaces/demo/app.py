@@ -14,7 +14,7 @@ import video_tab
 import webcam_tab
 
 from gimefive_hf import ExpressionRecognizer
-from gimefive_hf.backends import has_bf16, make_recognizer
+from gimefive_hf.runtimes.backends import has_bf16, make_recognizer
 
 MAX_FILE_SIZE = "20mb"
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from photo import Photo, image_html, shrink, to_data_url
 
 from gimefive_hf import ExpressionRecognizer, Face, load_image
-from gimefive_hf.drawing import COLOR_MAPS, color_map, draw_boxes, draw_landmarks, overlay_heat
+from gimefive_hf.drawing.marks import COLOR_MAPS, color_map, draw_boxes, draw_landmarks, overlay_heat
 from gimefive_hf.explain import METHODS, explain
-from gimefive_hf.regions import reason, region_map, region_shares
+from gimefive_hf.explain.regions import reason, region_map, region_shares
 
 WINNER = "the winner"
 CLOSE_UP_SIDE = 320

@@ -12,8 +12,8 @@ from gradio.data_classes import FileData
 
 from gimefive_hf import ExpressionRecognizer
 from gimefive_hf.explain import METHODS
-from gimefive_hf.timeline import timeline_figure
-from gimefive_hf.video import VideoSummary, annotate_video
+from gimefive_hf.video.analysis import VideoSummary, annotate_video
+from gimefive_hf.video.timeline import timeline_figure
 
 MAX_SECONDS = 30
 NO_HEAT_MAP = "none"

@@ -9,11 +9,12 @@ import gradio as gr
 from photo import Photo, decode_data_url, image_html
 
 from gimefive_hf import ExpressionRecognizer, load_image
-from gimefive_hf.drawing import EMOTION_COLORS, OTHER_COLOR
-from gimefive_hf.overlay import draw_people
-from gimefive_hf.tracking import FaceTracker
-from gimefive_hf.video import FrameResult, Person, PersonBook, watch
-from gimefive_hf.video_io import VideoFrame
+from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.faces.tracking import FaceTracker
+from gimefive_hf.video.analysis import watch
+from gimefive_hf.video.files import VideoFrame
+from gimefive_hf.video.overlay import draw_people
+from gimefive_hf.video.people import FrameResult, Person, PersonBook
 
 HISTORY_SECONDS = 30
 # Points of the chart are this far apart: more could not be told apart on a screen, but would be sent with every frame.

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP, order_models
-from gimefive_hf.results import DEFAULT_STORE, Store, read_store
+from evaluation.queries import CORPUS_TITLES, FLAGSHIP, order_models
+from evaluation.store import DEFAULT_STORE, Store, read_store
 
 
 def store_path() -> Path:

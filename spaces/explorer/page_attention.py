@@ -8,9 +8,9 @@ import streamlit as st
 from explorer_charts import face_maps, heat_map, interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without, store_path
 
+from evaluation.queries import CORPUS_TITLES, FLAGSHIP
+from evaluation.store import read_arrays
 from gimefive_hf.emotions import EMOTIONS
-from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP
-from gimefive_hf.results import read_arrays
 
 store = start_page(
     "Attention",

@@ -6,8 +6,8 @@ import streamlit as st
 from explorer_charts import interval_bars, reliability_diagram
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
-from gimefive_hf.metrics import confidence_bins, mean_interval, reliability
-from gimefive_hf.result_queries import (
+from evaluation.metrics import confidence_bins, mean_interval, reliability
+from evaluation.queries import (
     CORPUS_TITLES,
     aligned_predictions,
     corpora_of,
@@ -16,7 +16,7 @@ from gimefive_hf.result_queries import (
     percent_text,
     tested_corpora,
 )
-from gimefive_hf.result_rows import class_scores
+from evaluation.rows import class_scores
 
 store = start_page(
     "Calibration",

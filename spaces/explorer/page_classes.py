@@ -5,8 +5,8 @@ import streamlit as st
 from explorer_charts import heat_map, interval_bars
 from explorer_store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
 
+from evaluation.queries import CORPUS_TITLES, find_row, tested_corpora
 from gimefive_hf.emotions import EMOTIONS
-from gimefive_hf.result_queries import CORPUS_TITLES, find_row, tested_corpora
 
 store = start_page(
     "Confusion and classes", "Which expression is taken for which. Rows add up to 100 % of a class's images."

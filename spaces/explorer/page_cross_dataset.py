@@ -5,7 +5,7 @@ import streamlit as st
 from explorer_charts import heat_map
 from explorer_store import choose, download_table, show_chart, start_page, stop_without
 
-from gimefive_hf.result_queries import CORPUS_TITLES, find_row, percent_text
+from evaluation.queries import CORPUS_TITLES, find_row, percent_text
 
 METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "negative_log_likelihood"]
 

@@ -18,11 +18,11 @@ from explorer_store import (
     store_path,
 )
 
+from evaluation.metrics import mean_interval
+from evaluation.queries import CORPUS_TITLES, aligned_predictions, corpora_of, tested_corpora
+from evaluation.rows import class_scores, image_groups
+from evaluation.store import Store, read_arrays
 from gimefive_hf.emotions import EMOTIONS
-from gimefive_hf.metrics import mean_interval
-from gimefive_hf.result_queries import CORPUS_TITLES, aligned_predictions, corpora_of, tested_corpora
-from gimefive_hf.result_rows import class_scores, image_groups
-from gimefive_hf.results import Store, read_arrays
 
 SHOWN = 12
 ABOUT = {

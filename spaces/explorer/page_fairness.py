@@ -5,9 +5,9 @@ import streamlit as st
 from explorer_charts import interval_bars
 from explorer_store import choose_model, show_chart, start_page, stop_without
 
-from gimefive_hf.metrics import mean_interval, permutation_test
-from gimefive_hf.result_queries import CORPUS_TITLES, IN_THE_WILD, POSED, aligned_predictions, right_of, tested_corpora
-from gimefive_hf.result_rows import image_groups
+from evaluation.metrics import mean_interval, permutation_test
+from evaluation.queries import CORPUS_TITLES, IN_THE_WILD, POSED, aligned_predictions, right_of, tested_corpora
+from evaluation.rows import image_groups
 
 store = start_page(
     "Fairness",

@@ -5,9 +5,9 @@ import streamlit as st
 from explorer_charts import interval_bars
 from explorer_store import choose, choose_model, download_table, show_chart, start_page
 
-from gimefive_hf.result_queries import CORPUS_TITLES, find_row, order_models, percent_text, tested_corpora
-from gimefive_hf.results import Store
-from gimefive_hf.weak_spots import LEAST_IMAGES, weak_spots
+from evaluation.queries import CORPUS_TITLES, find_row, order_models, percent_text, tested_corpora
+from evaluation.store import Store
+from evaluation.weak_spots import LEAST_IMAGES, weak_spots
 
 METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error"]
 
@@ -62,7 +62,7 @@ if len(table):
     show_chart(figure, table, f"overview-{metric}-{subset}", note)
 else:
     st.info(
-        f"No model has figures for {subset} test images yet; training/results/leaked_test_images.csv names the leaks."
+        f"No model has figures for {subset} test images yet; evaluation/results/leaked_test_images.csv names the leaks."
     )
 
 st.subheader("Beside the published figures")

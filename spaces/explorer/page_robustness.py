@@ -5,16 +5,9 @@ import streamlit as st
 from explorer_charts import interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without
 
-from gimefive_hf.metrics import mean_interval
-from gimefive_hf.result_queries import (
-    CORPUS_TITLES,
-    FLAGSHIP,
-    aligned_predictions,
-    find_row,
-    order_models,
-    right_of,
-)
-from gimefive_hf.result_rows import image_groups
+from evaluation.metrics import mean_interval
+from evaluation.queries import CORPUS_TITLES, FLAGSHIP, aligned_predictions, find_row, order_models, right_of
+from evaluation.rows import image_groups
 
 store = start_page(
     "Robustness",

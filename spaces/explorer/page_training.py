@@ -4,15 +4,15 @@ import streamlit as st
 from explorer_charts import lines
 from explorer_store import choose, show_chart, start_page, stop_without
 
-from gimefive_hf.metrics import share_interval
-from gimefive_hf.result_queries import CORPUS_TITLES, FLAGSHIP
+from evaluation.metrics import share_interval
+from evaluation.queries import CORPUS_TITLES, FLAGSHIP
 
 store = start_page(
     "Training curves", "Measured during training on images held out of the training splits, never on a test split."
 )
 curves = store.curves
 stop_without(
-    len(curves) > 0, "The store has no training curves yet: `python -m training.record_curves --model NAME --run DIR`."
+    len(curves) > 0, "The store has no curves yet: `python -m evaluation.record_curves --model NAME --run RUN`."
 )
 with st.sidebar:
     model = choose("Model", sorted(curves["model"].unique()), "model", FLAGSHIP)

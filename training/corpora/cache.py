@@ -24,10 +24,10 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
-from ..splits import SplitList
 from .catalogue import Corpus
 from .files import CorpusFiles
 from .schema import FEATURES, LABELS, CorpusError, Entry, Problem, decode, pixel_hash
+from .splits import SplitList
 
 FORMAT = 1  # raise it when the columns change
 PART = 4096  # entries per part: what an interrupted build may lose

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from . import affectnet, ck, disfa, fer2013, muxspace, paper, raf_db, tfeid
 from .files import CorpusFiles
+from .readers import affectnet, ck, disfa, fer2013, muxspace, paper, raf_db, tfeid
 from .schema import SPLITS, Entry, Problem
 
 
@@ -12,7 +12,7 @@ from .schema import SPLITS, Entry, Problem
 class Corpus:
     """
     Args:
-        name: as in `load_corpus(name, …)`, the cache and `training/split_lists/NAME.csv`.
+        name: as in `load_corpus(name, …)`, the cache and `training/corpora/split_lists/NAME.csv`.
         read: the files of a corpus → its entries and problems, in an order that depends on the files only.
         title: for people.
         licence: the terms, in a few words.

@@ -7,11 +7,11 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from ..splits import SplitList
 from .cache import Prepared, default_cache_dir, describe, make_row, prepare
 from .catalogue import CORPORA, get_corpus
 from .files import CorpusFiles, find_corpus
 from .schema import FEATURES, LABELS, SPLITS, CorpusError, Problem
+from .splits import SplitList
 
 logger = logging.getLogger(__name__)
 

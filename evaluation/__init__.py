@@ -1,0 +1,1 @@
+"""The results: their store, metrics, queries and checks. Imports `gimefive_hf`, never `training`."""

@@ -1,0 +1,1 @@
+"""Results as Markdown: tables, model and dataset cards, the README. Imports `evaluation`."""

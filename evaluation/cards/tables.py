@@ -1,0 +1,103 @@
+"""Markdown tables out of the store, by name, for READMEs and cards. No number is ever written by hand beside them."""
+
+from collections.abc import Callable
+
+from ..queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models
+from ..store import Store
+from .markdown import MISSING, markdown_table, no_results, percent
+from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
+
+
+def trained_on(store: Store, model: str) -> str:
+    """The corpora's titles, or how many they are."""
+    names = store.models[model].trained_on.split("+")
+    return ", ".join(CORPUS_TITLES.get(name, name) for name in names) if len(names) < 3 else f"{len(names)} corpora"
+
+
+def headline(store: Store) -> str:
+    """Accuracy on the two official test splits and both together: ours, the published peers, the paper's table."""
+    corpora = ("raf-db", "fer2013", "aggregate")
+    models = order_models(store)
+    sizes = {c: [row["n_total"] for m in models if (row := find_row(store, m, corpus=c)) is not None] for c in corpora}
+    if not any(sizes.values()):
+        return no_results()
+    header = ["accuracy in %, six classes [95 % interval]", "trained on", "parameters"]
+    header += [f"{CORPUS_TITLES[c]} test ({max(sizes[c]):,})" if sizes[c] else CORPUS_TITLES[c] for c in corpora]
+    rows = []
+    for model in models:
+        cells = [percent(find_row(store, model, corpus=c)) for c in corpora]
+        rows.append([emphasise(model), trained_on(store, model), f"{store.models[model].parameters:,}", *cells])
+        leak_free = [percent(find_row(store, model, corpus=c, subset="leak-free"), n=True) for c in corpora]
+        if is_ours(model) and any(cell != MISSING for cell in leak_free):
+            rows.append([f"{model}, leak-free test images", "", "", *leak_free])
+    table = store.published[store.published["publication"].str.startswith("GiMeFive paper")]
+    for model, part in table.groupby("model", sort=False):
+        values = {row.corpus: f"{100 * row.value:.1f}" for row in part.itertuples()}
+        if any(c in values for c in corpora):
+            cells = [values.get(c, MISSING) for c in corpora]
+            rows.append([f"paper: {model}", "the column's corpus", f"{part['parameters'].iloc[0]:,}", *cells])
+    note = (
+        "Rows of the paper are as published, each number of a model trained on that column's corpus, selected on a set "
+        "that consists of RAF-DB test images, without intervals. Peers of seven classes are restricted to the six."
+    )
+    return f"{markdown_table(header, rows)}\n\n{note}"
+
+
+def is_ours(model: str) -> bool:
+    return model.startswith(FLAGSHIP)
+
+
+def emphasise(model: str) -> str:
+    return f"**{model}**" if model == FLAGSHIP else model
+
+
+def cross_dataset(store: Store) -> str:
+    """Trained on × tested on, one cheap recipe for all, with the published figures where the corpora agree."""
+    models = [name for name in store.models if name.startswith("cross-")]
+    if not models:
+        return "_The store has no cross-dataset models yet._"
+    corpora = [
+        c
+        for c in CORPUS_TITLES
+        if any(find_row(store, m, corpus=c) is not None for m in models) and c != "gimefive-valid"
+    ]
+    sizes = {
+        c: max(row["n_total"] for row in (find_row(store, m, corpus=c) for m in models) if row is not None)
+        for c in corpora
+    }
+    header = ["trained on", *[f"{CORPUS_TITLES[c]} ({sizes[c]:,})" for c in corpora]]
+    slides = store.published[store.published["publication"].str.contains("slides")]
+    published = {
+        # "affectnet+fer2013, 48 px" is our cross-affectnet-fer2013-48px
+        "cross-" + name.replace(", ", "-").replace("+", "-").replace(" px", "px"): (name, part)
+        for name, part in slides.groupby("trained_on", sort=False)
+    }
+    rows = []
+    for model in sorted({*models, *published}, key=lambda m: (m == "cross-all", m.count("-"), m)):
+        if model in store.models:
+            rows.append([model.removeprefix("cross-"), *[percent(find_row(store, model, corpus=c)) for c in corpora]])
+        if model in published:
+            name, part = published[model]
+            values = {row.corpus: f"{100 * row.value:.1f}" for row in part.itertuples()}
+            rows.append([f"*published: {name}*", *[values.get(c, MISSING) for c in corpora]])
+    note = (
+        "Ours: frozen face-identity features and a linear classifier, the same for all; accuracy in % [95 % interval], "
+        'six classes; test images in the header. "all": RAF-DB, FER2013, AffectNet, CK+ and TFEID. Published: '
+        "slides about a fine-tuned VGG16, on test splits of their own, of unpublished size, without intervals."
+    )
+    return f"{markdown_table(header, rows)}\n\n{note}"
+
+
+# Tables of the whole store, and tables of one model, the flagship by default.
+STORE_TABLES: dict[str, Callable[[Store], str]] = {"headline": headline, "cross-dataset": cross_dataset}
+MODEL_TABLES: dict[str, Callable[..., str]] = {
+    "per-corpus": per_corpus,
+    "per-class": per_class,
+    "robustness": robustness,
+    "detected": detected,
+    "subgroups": subgroups,
+    "peers": peers,
+    "leakage": leakage,
+    "faithfulness": faithfulness,
+}
+TABLES = STORE_TABLES | MODEL_TABLES

@@ -1,0 +1,77 @@
+"""Questions to the store that tables, cards and the explorer share."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from gimefive_hf.emotions import EMOTIONS
+
+from .rows import class_scores
+from .store import RESULT_KEY, Store
+
+FLAGSHIP = "gimefive"
+CORPUS_TITLES = {
+    "raf-db": "RAF-DB",
+    "fer2013": "FER2013",
+    "aggregate": "RAF-DB + FER2013",
+    "affectnet": "AffectNet copy",
+    "ck48": "CK+ (48 px)",
+    "ck-paper": "CK+ (paper)",
+    "tfeid": "TFEID",
+    "gimefive-valid": "paper's validation set",
+}
+IN_THE_WILD, POSED = ("raf-db", "fer2013", "affectnet"), ("ck48", "ck-paper", "tfeid")
+
+
+def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:
+    """
+    The one row of results.csv that fits, by default of all six-class images of an aligned test split; None if there
+    is none, because missing is not zero. `where` names the corpus and whatever else of RESULT_KEY differs.
+    """
+    wanted = {"split": "test", "subset": "full", "protocol": "aligned", "classes": 6, "class": ""} | where
+    wanted |= {"model": model, "metric": metric}
+    assert set(wanted) == set(RESULT_KEY), wanted
+    position = store.positions.get(tuple(wanted[name] for name in RESULT_KEY))
+    return None if position is None else store.results.iloc[position]
+
+
+def tested_corpora(store: Store, model: str) -> list[str]:
+    """Corpora with an aligned test of the model, in the order of `CORPUS_TITLES`."""
+    rows = store.results[(store.results["model"] == model) & (store.results["split"] == "test")]
+    present = set(rows[rows["protocol"] == "aligned"]["corpus"])
+    return [corpus for corpus in CORPUS_TITLES if corpus in present]
+
+
+def order_models(store: Store, cross: bool = False) -> list[str]:
+    """The flagship first, then other models of ours and peers, and with `cross` those of the cross-dataset table."""
+    names = [name for name in store.models if cross or not name.startswith("cross-")]
+    return sorted(names, key=lambda n: (n != FLAGSHIP, n.startswith("cross-"), not n.startswith(FLAGSHIP), n))
+
+
+def right_of(frame: pd.DataFrame) -> np.ndarray:
+    """Whether each prediction is right among the six classes, bool (n,)."""
+    probabilities, labels = class_scores(frame, 6)
+    return probabilities.argmax(1) == labels
+
+
+def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.DataFrame:
+    """The model's aligned test predictions of six-class images on some corpora."""
+    frame = store.predictions
+    chosen = (frame["model"] == model) & (frame["protocol"] == "aligned") & (frame["split"] == "test")
+    return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
+
+
+def corpora_of(corpus: str) -> tuple[str, ...]:
+    """The corpora that a test split consists of: itself, or those of the aggregate."""
+    return ("raf-db", "fer2013") if corpus == "aggregate" else (corpus,)
+
+
+def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str:
+    """`86.5 % [85.1, 87.8] of 2,388`, or a dash."""
+    if row is None or np.isnan(row["value"]):
+        return "–"
+    text = f"{100 * row['value']:.1f}{unit}"
+    if not np.isnan(row["low"]):
+        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{text} of {row['n_scored']:,}" if n else text

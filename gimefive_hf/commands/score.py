@@ -1,0 +1,116 @@
+"""`gimefive score FOLDER -o scores.csv`: scores for every image of a folder, resumable."""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..terminal import terminal_text
+
+if TYPE_CHECKING:
+    from ..folders.scoring import Summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..runtimes.backends import add_model_arguments
+
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="searched with its subfolders; a path or an address such as s3://bucket/photos"
+    )
+    parser.add_argument("-o", "--output", required=True, help="table to write: .csv or .parquet")
+    add_model_arguments(parser, precision="auto")
+    parser.add_argument(
+        "--single-view",
+        action="store_true",
+        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate; "
+        "an ONNX file does what it was exported with",
+    )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="the network gimefive-fast in int8 on onnxruntime: a little less accurate (its card has the figures)",
+    )
+    parser.add_argument("--crops", action="store_true", help="each image is one face, already cropped and aligned")
+    parser.add_argument("--batch-size", type=int, help="images per unit of work (default: 32; with --fast 64)")
+    parser.add_argument("--workers", type=int, help="batches at a time (default: one per core)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    parser.add_argument(
+        "--address", help="HOST:PORT of a Ray cluster's head, or auto; without it a Ray of this machine"
+    )
+    parser.add_argument("--decimals", type=int, help="decimals of the numbers in a .csv (default: six digits)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing table")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..folders.scoring import score_folder
+    from ..runtimes.backends import FAST, FAST_BATCH_SIZE, SINGLE_VIEW, choose_precision, make_recognizer
+
+    if any(number is not None and number < 1 for number in (args.batch_size, args.workers)):
+        raise ValueError("--batch-size and --workers must be at least 1")
+    if args.address is not None and args.engine != "ray":
+        raise ValueError("--address goes with --engine ray")
+    if args.fast:
+        if (args.model, args.backend, args.single_view) != ("gimefive", "torch", False):
+            raise ValueError("--fast chooses the model and the backend: leave out --model, --backend and --single-view")
+        args.model, args.backend = FAST["model"], FAST["backend"]
+    # All workers of a cluster are given what this machine chooses, and paths that do not depend on where they run.
+    model: dict[str, Any] = {
+        "model": os.path.abspath(args.model) if os.path.exists(args.model) else args.model,
+        "backend": args.backend,
+        "precision": choose_precision(args.precision) if args.backend == "torch" else args.precision,
+        "threads": 1,  # batches run side by side, see ThreadEngine
+    }
+    if args.single_view:
+        if args.backend == "onnx":
+            raise ValueError("an ONNX file does what it was exported with: export with --single-view")
+        model |= SINGLE_VIEW
+    engine = None
+    if args.engine == "ray":
+        from ..folders.ray_engine import RayEngine
+
+        engine = RayEngine(model, args.address, args.workers)
+        engine.check()  # before a model is loaded
+    fer = make_recognizer(**model)
+    with tqdm(unit=" images", dynamic_ncols=True, delay=0.5) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if bar.total is None:  # what an earlier run did counts neither for the speed nor for the time left
+                bar.total, bar.initial, bar.n = total, done, done
+            bar.update(done - bar.n)
+
+        try:
+            summary = score_folder(
+                fer,
+                args.folder,
+                args.output,
+                crops=args.crops,
+                batch_size=args.batch_size or (FAST_BATCH_SIZE if args.fast else 32),
+                workers=args.workers,
+                engine=engine,
+                decimals=args.decimals,
+                overwrite=args.overwrite,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            print("\ngimefive score: interrupted; the same command goes on from here", file=sys.stderr)
+            return 130
+    report(args.output, summary)
+    return 2 if summary.failed else 0
+
+
+def report(output: str, summary: "Summary") -> None:
+    """What became of the folder, on standard error, with the names of files that could not be read."""
+    for text in summary.errors:
+        print(f"gimefive score: {terminal_text(text)}", file=sys.stderr)
+    if summary.failed > len(summary.errors):
+        rest = summary.failed - len(summary.errors)
+        print(f"gimefive score: and {rest} more that could not be read: see the column error", file=sys.stderr)
+    changed = f", {summary.changed} changed since and scored again" if summary.changed else ""
+    print(
+        f"{output}: {summary.images} images ({summary.resumed} of them scored before{changed}), {summary.faces} faces, "
+        f"{summary.without_face} images without a face, {summary.failed} that could not be read; "
+        f"{summary.skipped_files} files of other kinds were passed over",
+        file=sys.stderr,
+    )

@@ -1,0 +1,1 @@
+"""Pictures of results and of explanations. Imports `recognizer`, `faces` and `explain`."""

@@ -1,0 +1,1 @@
+"""Where faces are: detection, aligned crops, landmarks, tracking. Imports `images`."""

@@ -1,0 +1,1 @@
+"""Photos as they come, to pixels. Imports nothing of the library."""

@@ -1,0 +1,1 @@
+"""What runs the network: torch or ONNX, and the export from one to the other. Imports `explain` and `recognizer`."""

@@ -1,0 +1,166 @@
+"""The network as an ONNX file for onnxruntime, in fp32 or int8, with all that is needed to use it in its metadata."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..explain.cam import cam_obstacle, linear_weights
+from ..explain.layers import as_maps
+from ..image_processing_gimefive import GiMeFiveImageProcessor
+from ..modeling_gimefive import GiMeFiveForImageClassification
+from ..recognizer import ExpressionRecognizer
+from ..tables import beside, check_output
+from ..version import __version__
+
+OPSET = 18
+
+
+class ExportedNetwork(nn.Module):
+    """
+    `pixel_values` (n, c, h, w) → `logits` (n, labels), as the model gives them in eval mode; where CAM is exact also
+    `maps` (n, labels, h', w'): what each place adds to each class (`explain_cam`).
+    """
+
+    def __init__(self, model: GiMeFiveForImageClassification, example: Tensor):
+        super().__init__()
+        self.model = model
+        self.eval()
+        with torch.no_grad():
+            self.has_maps = cam_obstacle(model, model.classify(example)[1]) is None
+
+    def forward(self, pixel_values: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits, features = self.model.classify(pixel_values)
+        logits = self.model.average_views(logits, pixel_values)
+        if not self.has_maps:
+            return logits
+        maps = as_maps(self.model, features.last_hidden_state)
+        return logits, torch.einsum("nchw,lc->nlhw", maps, linear_weights(self.model))
+
+
+def export_onnx(
+    recognizer: ExpressionRecognizer, output: str | Path, calibration: Callable[[], Iterator[Tensor]] | None = None
+) -> None:
+    """
+    Write an .onnx file.
+
+    Args:
+        recognizer: its model and processor are exported; its crop margin is noted.
+        calibration: for int8: gives batches of real `pixel_values` (n, c, h, w), from which the ranges of the
+            activations are taken; None exports fp32.
+
+    Raises:
+        ValueError: if the output cannot be written.
+    """
+    output = Path(output)
+    check_output(output, (".onnx",))
+    model, processor = recognizer.model, recognizer.processor
+    side = model.config.image_size
+    example = torch.zeros(2, model.config.num_channels, side, side)
+    part = beside(output)
+    scratch = part.with_suffix(".fp32")
+    try:
+        network = ExportedNetwork(model, example)
+        write_graph(network, example, part)
+        if calibration is not None:
+            os.replace(part, scratch)
+            quantize(scratch, part, calibration)
+        write_metadata(part, model, processor, recognizer.margin, "fp32" if calibration is None else "int8")
+        os.replace(part, output)
+    finally:
+        for path in (part, scratch):
+            path.unlink(missing_ok=True)
+
+
+def write_graph(network: ExportedNetwork, example: Tensor, path: Path) -> None:
+    """One file, with any batch size."""
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=["pixel_values"],
+            output_names=["logits", "maps"] if network.has_maps else ["logits"],
+            dynamic_shapes={"pixel_values": {0: torch.export.Dim("n", min=1, max=65536)}},
+            verbose=False,
+        )
+
+
+def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[Tensor]]) -> None:
+    """
+    Static quantisation of convolutions and linear layers: weights int8 per channel, activations uint8 per tensor.
+
+    Uint8 times int8 is what the processors' dot-product instructions take. What follows the last convolution stays in
+    floating point: it costs nothing, and errors there go straight into the logits and maps.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._batches = calibration()
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {"pixel_values": batch.float().numpy()}
+
+    prepared = target.with_suffix(".prepared")
+    try:
+        quant_pre_process(str(source), str(prepared))
+        quantize_static(
+            str(prepared),
+            str(target),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    finally:
+        prepared.unlink(missing_ok=True)
+
+
+def write_metadata(
+    path: Path,
+    model: GiMeFiveForImageClassification,
+    processor: GiMeFiveImageProcessor,
+    margin: float,
+    precision: str,
+) -> None:
+    """
+    Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive.".
+
+    What the exporter noted about where each node comes from is taken out: it has paths of this machine.
+    """
+    import onnx
+
+    graph = onnx.load(str(path))
+    for part in (graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    values = {
+        "gimefive.version": __version__,
+        "gimefive.precision": precision,
+        "gimefive.margin": json.dumps(margin),
+        "gimefive.config": model.config.to_json_string(),
+        "gimefive.labels": json.dumps([model.config.id2label[index] for index in range(model.config.num_labels)]),
+        "gimefive.preprocessing": processor.to_json_string(),
+    }
+    onnx.helper.set_model_props(graph, values)
+    onnx.save(graph, str(path))

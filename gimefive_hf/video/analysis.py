@@ -1,0 +1,280 @@
+"""
+Expressions in a video: persons followed, their scores over time, the frames annotated.
+
+    with VideoReader("in.mp4") as reader:
+        for result in watch(fer, reader, explain="grad-cam"):
+            for person in result.people:
+                print(result.frame.time, person.number, person.emotion, person.confidence)
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..faces.cropping import FaceCrop, crop_face
+from ..faces.detections import Detection
+from ..faces.tracking import FaceTracker
+from ..recognizer import ExpressionRecognizer, Face
+from .files import VideoFrame, VideoReader, VideoWriter
+from .live_scores import score_and_explain
+from .overlay import draw_people
+from .people import FrameResult, Person, PersonBook
+from .timeline import TimelineWriter
+
+T = TypeVar("T")
+
+# Decoded pixels per batch of frames: eight frames of 640×480, one of 8K.
+BATCH_PIXELS = 8 * 640 * 480
+
+
+def watch(
+    recognizer: ExpressionRecognizer,
+    frames: Iterable[VideoFrame],
+    *,
+    explain: str | None = None,
+    landmarks: bool = False,
+    every: int = 1,
+    average_views: bool = False,
+    time_constant: float = 0.3,
+    hold: int = 5,
+    batch_size: int = 8,
+    tracker: FaceTracker | None = None,
+    book: PersonBook | None = None,
+) -> Generator[FrameResult, None, None]:
+    """
+    Follow the persons through `frames` and score them; one result per frame, in order.
+
+    Args:
+        frames: as `VideoReader` gives them; any iterable of `VideoFrame` with rising times.
+        explain: method of the heat maps, see `explain.METHODS`; None for none.
+        landmarks: also find the 68 landmarks of each face.
+        every: analyse each so many-th frame; the frames between repeat the last result.
+        average_views: also score the mirrored and zoomed crops that the model's config names for photos. Off, because
+            it multiplies the network's time, and the smoothing averages over several views of a face anyway.
+        time_constant: of the smoothing, in seconds; 0 for none.
+        hold: analysed frames for which a dominant expression stays at least.
+        batch_size: frames that are scored together; 1 for a camera.
+        tracker, book: of an earlier call, to go on from there; then `time_constant` and `hold` are the book's.
+    """
+    if every < 1 or batch_size < 1:
+        raise ValueError(f"every and batch_size must be at least 1; got {every} and {batch_size}")
+    tracker = tracker or FaceTracker(recognizer.detector)
+    book = book or PersonBook(recognizer.emotions, time_constant, hold)
+    last: list[Person] = []
+    # a camera's frame waits for nobody; a file's are tracked in a thread of their own
+    ahead = 2 * batch_size if batch_size > 1 else 0
+    tracked = prefetch(follow(frames, tracker, recognizer.margin, every, landmarks), ahead)
+    for batch in batched(tracked, batch_size):
+        crops = [crop.image for sighting in batch for _, _, crop, _ in sighting.found or ()]
+        scores, heats = score_and_explain(recognizer, crops, explain, average_views)
+        place = 0
+        for sighting in batch:
+            if sighting.found is not None:
+                last = []
+                for number, detection, crop, points in sighting.found:
+                    by_name = dict(zip(recognizer.emotions, scores[place].tolist(), strict=True))
+                    threshold = recognizer.model.config.confidence_threshold or 0.0
+                    face = Face(detection.box, detection.score, by_name, crop, points, threshold)
+                    heat = None if heats is None else heats[place]
+                    last.append(book.update(number, face, heat, sighting.frame.time))
+                    place += 1
+            people = [] if sighting.frame.image is None else last
+            yield FrameResult(sighting.frame, people, sighting.found is not None)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A frame, and the faces found in it as (person, detection, crop, landmarks); None where nobody looked."""
+
+    frame: VideoFrame
+    found: list[tuple[int, Detection, FaceCrop, NDArray[np.float32] | None]] | None
+
+
+def follow(
+    frames: Iterable[VideoFrame], tracker: FaceTracker, margin: float, every: int, landmarks: bool
+) -> Iterator[Sighting]:
+    """Track the faces through the frames and cut them out."""
+    for frame in frames:
+        if frame.image is None or frame.index % every:
+            yield Sighting(frame, None)
+            continue
+        found = []
+        for number, detection, points in tracker.update(frame.image, frame.time, landmarks):
+            found.append((number, detection, crop_face(frame.image, detection, margin), points))
+        yield Sighting(frame, found)
+
+
+def leaving_a_core(items: Iterable[T]) -> Generator[T, None, None]:
+    """
+    The same items, for which torch computes with one thread less: decoding, tracking and encoding run meanwhile, and
+    threads of torch that wait for a core that they keep busy would stop them all.
+    """
+    before = torch.get_num_threads()  # of this thread; torch keeps a number for each
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield from items
+    finally:
+        torch.set_num_threads(before)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one maybe shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def prefetch(items: Iterable[T], ahead: int) -> Generator[T, None, None]:
+    """The same items, made by another thread up to `ahead` in advance; 0 makes them here."""
+    if not ahead:
+        yield from items
+        return
+    waiting: queue.Queue = queue.Queue(ahead)
+    stop = threading.Event()
+
+    def put(entry: tuple[str, object]) -> None:
+        while not stop.is_set():
+            try:
+                waiting.put(entry, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put(("item", item))
+                if stop.is_set():
+                    return
+            put(("end", None))
+        except BaseException as error:  # handed to the consumer, who raises it
+            put(("error", error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = waiting.get()
+            if kind == "error":
+                raise value
+            if kind == "end":
+                return
+            yield value
+    finally:
+        stop.set()
+        thread.join()
+
+
+@dataclass
+class VideoSummary:
+    """What became of a video; `rows_without_face` counts the analysed frames in which nobody was found."""
+
+    frames: int = 0
+    analysed: int = 0
+    broken: int = 0
+    without_face: int = 0
+    persons: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    errors: list[str] = field(default_factory=list)
+
+
+def annotate_video(
+    recognizer: ExpressionRecognizer,
+    source: str | Path,
+    output: str | Path | None = None,
+    timeline: str | Path | None = None,
+    *,
+    explain: str | None = None,
+    landmarks: bool = False,
+    every: int = 1,
+    average_views: bool = False,
+    time_constant: float = 0.3,
+    audio: bool = True,
+    max_seconds: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> VideoSummary:
+    """
+    Annotate a video file and write its timeline; either output may be None.
+
+    Args:
+        output: .mp4 with boxes, names, bars, and what `explain` and `landmarks` ask for; the original times and sound.
+        timeline: .csv or .parquet, one row per analysed frame and person, see `timeline`.
+        max_seconds: stop there.
+        stop: asked before every frame; True ends the work, and what was done so far is kept as whole files.
+        progress: called with the number of frames done and the estimate of all, which may be None.
+
+    Raises:
+        ValueError: if the input is no video or has no frame; nothing is left behind then.
+    """
+    summary = VideoSummary()
+    people: set[int] = set()
+    writer: VideoWriter | None = None
+    table: TimelineWriter | None = None
+    with VideoReader(source) as reader:
+        size = int(np.clip(BATCH_PIXELS // (reader.width * reader.height), 1, 8))
+        results = watch(
+            recognizer,
+            prefetch(reader, size),
+            explain=explain,
+            landmarks=landmarks,
+            every=every,
+            average_views=average_views,
+            time_constant=time_constant,
+            batch_size=size,
+        )
+        results = prefetch(leaving_a_core(results), size)
+        try:
+            if output is not None:
+                shape = (reader.width, reader.height, reader.time_base, reader.rate)
+                writer = VideoWriter(output, *shape, audio=reader if audio else None)
+            if timeline is not None:
+                table = TimelineWriter(Path(timeline), recognizer.emotions, landmarks)
+            for result in results:
+                if stop() or (max_seconds is not None and result.frame.time > max_seconds):
+                    summary.stopped = True
+                    break
+                count(summary, people, result)
+                if table is not None:
+                    table.write(result)
+                if writer is not None and result.frame.image is not None:
+                    writer.write(draw_people(result.frame.image, result.people), result.frame.time)
+                progress(summary.frames, reader.frame_count)
+            results.close()  # its threads read the file, which must stay open until they have ended
+            if writer is not None:
+                writer.close(whole=not summary.stopped)
+            if table is not None:
+                table.close()
+        except BaseException:
+            results.close()
+            for part in (writer, table):
+                if part is not None:
+                    part.abort()
+            raise
+    return summary
+
+
+def count(summary: VideoSummary, people: set[int], result: FrameResult) -> None:
+    """Add one result to the summary."""
+    summary.frames += 1
+    summary.seconds = result.frame.time
+    if result.frame.error is not None:
+        summary.broken += 1
+        if len(summary.errors) < 20:
+            summary.errors.append(f"frame {result.frame.index} at {result.frame.time:.2f} s: {result.frame.error}")
+    summary.analysed += result.analysed
+    summary.without_face += result.analysed and not result.people
+    people.update(person.number for person in result.people)
+    summary.persons = len(people)

@@ -1,0 +1,1 @@
+"""How far the corpora can be trusted: `python -m training.audit`. Imports `corpora`."""

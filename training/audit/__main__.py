@@ -1,0 +1,6 @@
+"""`python -m training.audit`."""
+
+from .checks import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`python -m evaluation.check_results`, under the name that it had before."""

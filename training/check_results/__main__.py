@@ -1,0 +1,3 @@
+from evaluation.check_results import main
+
+raise SystemExit(main())

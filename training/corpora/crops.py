@@ -1,0 +1,106 @@
+"""
+Face crops as tensors: one corpus and split as a uint8 array, decoded once and kept as safetensors.
+
+The file lies beside the corpus's cache and carries its digest in the name, so an edited corpus is read again.
+"""
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gimefive_hf.configuration_gimefive import EMOTIONS
+
+from .cache import default_cache_dir
+from .load import keep_classes, label_array, prepare_corpus, read_split
+from .schema import LABELS as ALL_LABELS
+from .schema import SPLITS, VOTES
+from .tensors import to_tensors
+
+# Labels of crops: the six emotions, then neutral, which six-class models have no output for.
+LABELS = (*EMOTIONS, "neutral")
+NEUTRAL = LABELS.index("neutral")
+assert ALL_LABELS[: len(LABELS)] == LABELS
+assert VOTES[: len(LABELS)] == LABELS
+# What may be trained on, or select a model. The paper's validation set may not: it is RAF-DB's test images.
+CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace")
+
+
+@dataclass
+class Crops:
+    """
+    One corpus and split. `images` uint8 (n, channels, side, side), 1 channel if read as grey, else RGB; `labels`
+    int64 (n,), indices into `LABELS`; `votes` float32 (n, 7), annotators' counts in the order of `LABELS`, all zero
+    for an image that nobody voted on; `sources` the n paths inside the corpus; `left_out` counts, by class name,
+    of the images whose class is none of `LABELS`.
+    """
+
+    images: Tensor
+    labels: Tensor
+    votes: Tensor
+    sources: list[str]
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def select(self, chosen: Tensor) -> "Crops":
+        """The crops at the indices, or where the mask is true."""
+        chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
+        sources = [self.sources[i] for i in chosen.tolist()]
+        return Crops(self.images[chosen], self.labels[chosen], self.votes[chosen], sources, self.left_out)
+
+
+def read_crops(
+    data: Path, corpus: str, split: str, grey: bool = True, side: int | None = None, cache: Path | None = None
+) -> Crops:
+    """
+    One split of one corpus of the folder `data`, resized to `side` px if given; `cache` is the folder of all caches.
+
+    Raises `ValueError` for an unknown name, for a corpus that is not there or has unreadable images (all are named
+    before anything is trained), and for images of several sizes where no `side` is given.
+    """
+    if corpus not in CORPORA or split not in SPLITS:
+        raise ValueError(f"expected a corpus out of {CORPORA} and a split out of {SPLITS}; got {corpus!r}, {split!r}")
+    cache = cache or default_cache_dir()
+    prepared = prepare_corpus(corpus, data, cache)
+    # Other problems, such as listed images that are not there, have been logged as a warning.
+    unreadable = [f"{p.source}: {p.reason}" for p in prepared.problems if p.reason.startswith("cannot be read")]
+    if unreadable:
+        raise ValueError(
+            f"{corpus}: {len(unreadable)} image(s) cannot be read; mend them or take them out of the corpus:\n  "
+            + "\n  ".join(unreadable[:20])
+        )
+    path = cache / f"{prepared.folder.name}-{split}-{'grey' if grey else 'rgb'}-{side or 'as-is'}.safetensors"
+    if path.is_file():
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in ("images", "labels", "votes")}
+        return Crops(**tensors, sources=json.loads(texts["sources"]), left_out=json.loads(texts["left_out"]))
+    dataset = read_split(prepared, split)
+    names = Counter(ALL_LABELS[label] for label in label_array(dataset).tolist())
+    decoded = to_tensors(keep_classes(dataset, len(LABELS)), side, channels=1 if grey else 3)
+    crops = Crops(
+        decoded.images,
+        decoded.labels,
+        decoded.votes[:, : len(LABELS)].nan_to_num(0.0),
+        decoded.sources,
+        {name: count for name, count in names.items() if name not in LABELS},
+    )
+    write_tensors(crops, path)
+    return crops
+
+
+def write_tensors(crops: Crops, path: Path) -> None:
+    """Atomically, so that a killed process leaves no half a file behind."""
+    tensors = {"images": crops.images, "labels": crops.labels, "votes": crops.votes}
+    texts = {"sources": json.dumps(crops.sources), "left_out": json.dumps(crops.left_out)}
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    save_file(tensors, partial, metadata=texts)
+    os.replace(partial, path)

@@ -1,0 +1,1 @@
+"""One reader for each corpus: from its files to entries. Imports `files` and `schema`."""

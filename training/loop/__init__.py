@@ -1,0 +1,1 @@
+"""The training itself: settings, batches, augmentation, trainer. Imports `corpora` and `networks`."""

@@ -1,0 +1,159 @@
+"""
+Augmentation of whole batches of crops as tensors, every image with its own random numbers, all from one generator.
+
+    python -m training.loop.augmentation --data DIR --corpus raf-db --out sheet.png [--seed 0]
+
+draws a contact sheet: originals in the first column, seven augmentations of each beside it. The sheet shows images of a
+corpus: it is for looking, not for publishing. `benchmarks/augmentation.py` has the times beside torchvision's and
+kornia's, by which plain tensor operations were chosen.
+"""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as TF
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """
+    Args:
+        flip: mirror every second image.
+        rotation: greatest angle in degrees, either way.
+        scale: greatest share by which the face grows or shrinks.
+        shift: greatest shift as a share of the side, either way.
+        light: greatest share by which brightness, and contrast, change.
+        resampling: probability that a batch is first brought down to one side of 36 to 64 pixels.
+        erasing: probability that a rectangle of an image, 13 to 45 % of its side, is painted over.
+        blur: probability that a batch is blurred, with a sigma of 0.3 to 1.2 pixels of its own resolution.
+        jpeg: probability that an image is saved as JPEG of quality 30 to 90, as the sources of the corpora differ in.
+        noise: probability that an image gets Gaussian noise, with a sigma of up to 0.15 of the range of values.
+
+    Raises:
+        ValueError: if a strength is outside its range.
+    """
+
+    flip: bool = True
+    rotation: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.06
+    light: float = 0.3
+    resampling: float = 0.3
+    erasing: float = 0.25
+    blur: float = 0.0
+    jpeg: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self):
+        for name in ("scale", "shift", "light", "resampling", "erasing", "blur", "jpeg", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1; got {getattr(self, name)}")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"rotation must be between 0 and 180 degrees; got {self.rotation}")
+
+
+def augment(images: Tensor, side: int, options: Augmentation, generator: torch.Generator) -> Tensor:
+    """
+    One random variant of each image.
+
+    Args:
+        images: uint8 (n, channels, height, width), grey or RGB.
+        side: of the result, in pixels.
+        options: how strong.
+        generator: the only source of chance.
+
+    Returns:
+        uint8 (n, channels, side, side).
+    """
+    n = len(images)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.empty(*(shape or (n,))).uniform_(low, high, generator=generator)
+
+    x = degrade(images, options, uniform, generator).float()
+    if options.resampling and uniform(0, 1, 1) < options.resampling:
+        # One resolution for the group: corpora must not be told apart by their sharpness.
+        coarse = int(uniform(36, 64, 1))
+        x = F.interpolate(x, size=(coarse, coarse), mode="bilinear", antialias=True)
+    angle = uniform(-options.rotation, options.rotation) * math.pi / 180
+    scale = 1 + uniform(-options.scale, options.scale)
+    flip = 1 - 2 * ((uniform(0, 1) < 0.5) & options.flip).float()
+    shift = 2 * options.shift  # affine_grid's coordinates run from -1 to 1
+    row1 = torch.stack([scale * flip * angle.cos(), -scale * angle.sin(), uniform(-shift, shift)], 1)
+    row2 = torch.stack([scale * flip * angle.sin(), scale * angle.cos(), uniform(-shift, shift)], 1)
+    grid = F.affine_grid(torch.stack([row1, row2], 1), [n, 1, side, side], align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    contrast, brightness = (1 + uniform(-options.light, options.light)[:, None, None, None] for _ in range(2))
+    x = (x - mean) * contrast + mean * brightness
+    for i in (uniform(0, 1) < options.erasing).nonzero()[:, 0].tolist():
+        height, width = (max(1, int(v)) for v in uniform(0.134 * side, 0.446 * side, 2))
+        top, left = int(uniform(0, side - height, 1)), int(uniform(0, side - width, 1))
+        x[i, :, top : top + height, left : left + width] = uniform(0, 255, 1)
+    return x.clamp(0, 255).to(torch.uint8)
+
+
+def degrade(images: Tensor, options: Augmentation, uniform, generator: torch.Generator) -> Tensor:
+    """
+    Blur, JPEG and noise, in this order, as a camera and a website add them; uint8 in, uint8 out.
+
+    Against shortcuts through a corpus's sharpness and compression, and for photos taken in the dark. `uniform` is
+    that of `augment`, which draws from `generator`.
+    """
+    x = images
+    if options.blur and uniform(0, 1, 1) < options.blur:
+        x = TF.gaussian_blur(x, [5, 5], [float(uniform(0.3, 1.2, 1))])
+    if options.jpeg:
+        x = x.clone()
+        for i in (uniform(0, 1) < options.jpeg).nonzero()[:, 0].tolist():
+            # torchvision encodes RGB only; of three equal channels it gives three equal ones back.
+            rgb = x[i].expand(3, -1, -1).contiguous()
+            x[i] = TF.jpeg(rgb, int(uniform(30, 90, 1)))[: x.shape[1]]
+    if options.noise:
+        noisy = uniform(0, 1) < options.noise
+        sigma = uniform(0, 0.15 * 255)[noisy, None, None, None]
+        chosen = x[noisy].float()
+        x = x.clone()
+        x[noisy] = (chosen + sigma * torch.randn(chosen.shape, generator=generator)).clamp(0, 255).to(torch.uint8)
+    return x
+
+
+def contact_sheet(images: Tensor, options: Augmentation, seed: int, columns: int = 7, side: int = 112) -> Image.Image:
+    """Each of the images uint8 (n, channels, h, w) in a row of its own: as it is, then `columns` variants of it."""
+    generator = torch.Generator().manual_seed(seed)
+    plain = F.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True).clamp(0, 255)
+    tiles = [plain.to(torch.uint8), *(augment(images, side, options, generator) for _ in range(columns))]
+    rows = torch.stack(tiles, 1).expand(-1, -1, 3, -1, -1)  # (n, 1 + columns, 3, side, side)
+    sheet = rows.permute(0, 3, 1, 4, 2).reshape(len(images) * side, (1 + columns) * side, 3)
+    return Image.fromarray(sheet.contiguous().numpy())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+    parser.add_argument("--corpus", default="raf-db")
+    parser.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blur", type=float, default=0.3)
+    parser.add_argument("--jpeg", type=float, default=0.3)
+    parser.add_argument("--noise", type=float, default=0.3)
+    args = parser.parse_args()
+
+    from ..corpora import load_corpus, to_tensors
+
+    train = load_corpus(args.corpus, args.data)["train"].shuffle(seed=args.seed)
+    crops = to_tensors(train.select(range(min(args.images, len(train)))), side=64)
+    sheet = contact_sheet(crops.images, Augmentation(blur=args.blur, jpeg=args.jpeg, noise=args.noise), args.seed)
+    sheet.save(args.out)
+    print(f"wrote {args.out}: original and 7 variants of {len(crops)} images of {args.corpus}, seed {args.seed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""
+Training batches: which images, in which order, augmented how. Every random number comes from (seed, position).
+
+A run is one long sequence of positions 0, 1, 2, …; passes over the images follow each other in it without a gap. The
+order of a pass depends on (seed, number of the pass), the augmentation of a batch on (seed, position of its first
+image). So a resumed run sees what an unbroken one would, and it does not matter how many workers make the batches.
+"""
+
+import bisect
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset, Sampler
+
+from ..corpora.crops import LABELS, NEUTRAL, Crops
+from .augmentation import augment
+from .settings import TrainingSettings
+
+MIN_VOTES = 5  # FER+ votes for one of the labels, below which an image's votes do not count
+NEUTRAL_SHARE_OF_SIX = 1 / 6  # with six classes a vote for neutral is one sixth of a vote for each
+
+
+def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None = None) -> Tensor:
+    """
+    Soft targets (n, classes): the label, mixed with the annotators' votes, smoothed, mixed with what a teacher says.
+
+    With six classes, neutral faces and votes for neutral are spread evenly over the six; neutral faces, of which a
+    teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes), or, with
+    seven classes, (n, 6) of a teacher of the six emotions; NEUTRAL keeps its share then.
+    """
+    targets = F.one_hot(crops.labels, len(LABELS)).float()
+    counted = crops.votes.sum(1) >= MIN_VOTES
+    votes = crops.votes[counted] / crops.votes[counted].sum(1, keepdim=True)
+    targets[counted] = (1 - settings.vote_share) * targets[counted] + settings.vote_share * votes
+    if settings.classes < len(LABELS):
+        six = torch.cat([targets[:, :NEUTRAL], targets[:, NEUTRAL + 1 :]], dim=1)
+        targets = six + NEUTRAL_SHARE_OF_SIX * targets[:, NEUTRAL : NEUTRAL + 1]
+    targets = (1 - settings.label_smoothing) * targets + settings.label_smoothing / targets.shape[1]
+    if taught is None:
+        return targets
+    if taught.shape[1] == settings.classes:
+        known = crops.labels < settings.classes
+    else:  # a teacher of the six emotions, for seven classes: it tells how the share that is not neutral divides
+        known = torch.ones_like(crops.labels, dtype=torch.bool)
+        neutral = targets[:, NEUTRAL : NEUTRAL + 1]
+        taught = torch.cat([(1 - neutral) * taught, neutral], dim=1)
+    targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
+    return targets
+
+
+def used(crops: Crops, settings: TrainingSettings) -> Tensor:
+    """Which crops are trained on, (n,) bool: not the neutral ones if these are to be dropped."""
+    if settings.classes == len(LABELS) or settings.neutral == "uniform":
+        return torch.ones_like(crops.labels, dtype=torch.bool)
+    return crops.labels != NEUTRAL
+
+
+def usable(crops: Crops, settings: TrainingSettings) -> Crops:
+    """The crops that are trained on."""
+    chosen = used(crops, settings)
+    return crops if chosen.all() else crops.select(chosen)
+
+
+class TrainingImages(Dataset):
+    """All `usable` crops of a run, by a running number over the corpora; an item is (position, number)."""
+
+    def __init__(
+        self,
+        crops: dict[str, Crops],
+        settings: TrainingSettings,
+        length: int,
+        taught: dict[str, Tensor] | None = None,
+    ):
+        self.crops = crops
+        self.targets = {name: targets_of(c, settings, (taught or {}).get(name)) for name, c in self.crops.items()}
+        self.starts = np.cumsum([0, *(len(c) for c in self.crops.values())]).tolist()
+        self.settings = settings
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length  # images of the whole run, which is one epoch to the Trainer
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[int, int]:
+        return item
+
+    def weights(self) -> Tensor:
+        """Expected number of times that each image comes in a pass, (n,)."""
+        parts = []
+        for name, crops in self.crops.items():
+            counts = torch.bincount(crops.labels, minlength=len(LABELS)).double()
+            weight = counts.clamp(min=1) ** -self.settings.class_exponent
+            weight[NEUTRAL] *= self.settings.neutral_weight
+            weight = weight[crops.labels]
+            parts.append(weight * (self.settings.corpora[name] * len(weight) / weight.sum()))
+        return torch.cat(parts)
+
+
+class PassSampler(Sampler):
+    """Yields (position, number of the image) for the whole run; see the module's text."""
+
+    def __init__(self, images: TrainingImages):
+        self.images = images
+        self.weights = images.weights()
+        if not self.weights.sum() > 0:
+            raise ValueError("every corpus has weight 0: there is nothing to train on")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def draw_pass(self, number: int) -> list[int]:
+        """An image of weight 1.3 comes once or, in 30 % of the passes, twice; the order is random."""
+        generator = torch.Generator().manual_seed(self.images.settings.seed * 100_000 + number)
+        extra = torch.rand(len(self.weights), generator=generator, dtype=torch.float64)
+        repeats = (self.weights + extra).floor().long()
+        order = torch.arange(len(repeats)).repeat_interleave(repeats)
+        return order[torch.randperm(len(order), generator=generator)].tolist()
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        position, number = 0, 0
+        while position < len(self):
+            for image in self.draw_pass(number):
+                yield position, image
+                position += 1
+                if position == len(self):
+                    return
+            number += 1
+
+
+class BatchMaker:
+    """Collates (position, image) items into `pixel_values` (n, 3, side, side) and soft `targets` (n, classes)."""
+
+    def __init__(self, images: TrainingImages, processor, side: int):
+        self.images, self.processor, self.side = images, processor, side
+        self.augmentation = images.settings.augmentation
+
+    def __call__(self, items: list[tuple[int, int]]) -> dict[str, Tensor]:
+        settings = self.images.settings
+        generator = torch.Generator().manual_seed(settings.seed * 10_000_000_000 + items[0][0])
+        by_corpus: dict[int, list[int]] = {}
+        for _, image in items:
+            corpus = bisect.bisect_right(self.images.starts, image) - 1
+            by_corpus.setdefault(corpus, []).append(image - self.images.starts[corpus])
+        pixels, targets = [], []
+        for corpus, (name, crops) in enumerate(self.images.crops.items()):
+            if corpus in by_corpus:
+                chosen = by_corpus[corpus]
+                pixels.append(augment(crops.images[chosen], self.side, self.augmentation, generator))
+                targets.append(self.images.targets[name][chosen])
+        images = torch.cat([p.expand(-1, 3, -1, -1) for p in pixels])
+        x = self.processor(images, return_tensors="pt")["pixel_values"]
+        return mix_up(x, torch.cat(targets), settings, generator)
+
+
+def mix_up(x: Tensor, y: Tensor, settings: TrainingSettings, generator: torch.Generator) -> dict[str, Tensor]:
+    """With probability `mixup`, λ·batch + (1 − λ)·shuffled batch, λ from Beta(α, α) (Zhang et al. 2018, eq. 1)."""
+    if settings.mixup and torch.rand(1, generator=generator) < settings.mixup:
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        share = float(np.random.default_rng(seed).beta(settings.mixup_alpha, settings.mixup_alpha))
+        other = torch.randperm(len(x), generator=generator)
+        x, y = share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
+    return {"pixel_values": x, "targets": y}

@@ -1,0 +1,1 @@
+"""The networks that can be trained or compared with. Imports `corpora.schema`."""

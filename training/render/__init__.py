@@ -1,0 +1,1 @@
+"""`python -m evaluation.cards.render`, under the name that it had before."""

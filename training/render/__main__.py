@@ -1,0 +1,3 @@
+from evaluation.cards.render import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Models under test, and the images they are tested on. Imports `corpora` and `networks`."""

@@ -50,7 +50,7 @@ flagship: $(VENV)/.installed            ## train the flagship from the corpora i
 	$(BIN)/python -m training.train --recipe flagship --data $(DATA) --identity runs/package/model --out $(RUN)-first
 	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)
 	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average --zoom-average 1.1 0.9
-	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive
+	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive --onnx
 
 fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR
 	$(BIN)/python -m training.train --recipe flagship-64px --data $(DATA) --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px

@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gimefive_hf import load_image
-from gimefive_hf.recognizer import ExpressionRecognizer
-from gimefive_hf.runtimes.backends import FAST, make_recognizer
+from gimefive_hf.recognizer import ExpressionRecognizer, from_pretrained
+from gimefive_hf.runtimes.backends import FAST
 
 from .measuring import SHAPES, add_models, backends_and_views, matrix_peak, table, timed, write_results
 
@@ -37,29 +37,29 @@ def main() -> None:
     paths = [paths[index * len(paths) // count] for index in range(count)]  # evenly over all
     crops = [load_image(path) for path in paths]
     reference = recognizers["torch fp32"]
-    values = reference.pixel_values(crops)
+    values = reference.predictor.prepare(crops)
     expected = logits_of(reference, values)
-    gflop, fast_gflop = gflop_of(reference), gflop_of(make_recognizer(FAST["model"]))
+    gflop, fast_gflop = gflop_of(reference), gflop_of(from_pretrained(FAST["model"]))
     views = (1 + len(reference.model.config.zoom_average)) * (2 if reference.model.config.flip_average else 1)
     labels = labels_of(paths, reference.emotions)
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
     rows = []
     for name, fer in recognizers.items():
-        inputs = (fer.pixel_values(crops) if "--fast" in name else values).to(fer.model.dtype)
+        inputs = fer.predictor.prepare(crops) if "--fast" in name else values
         one, many = times(fer, inputs[:1], args.runs), times(fer, inputs[:32], max(5, args.runs // 10)) / 32
         logits = logits_of(fer, inputs)
         work = fast_gflop if "--fast" in name else gflop * (1 if "single" in name else views)
         peak = peaks[name.replace(",", "").split()[1]]
-        agree = (logits.argmax(1) == expected.argmax(1)).float().mean()
+        agree = (logits.argmax(1) == expected.argmax(1)).mean()
         rows.append(
             [
                 name,
                 *(f"{np.percentile(one, q) * 1000:.1f}" for q in (50, 95)),
                 *(f"{np.percentile(many, q) * 1000:.2f}" for q in (50, 95)),
                 f"{work / many.min() / peak:.0%}",
-                f"{(logits - expected).abs().max():.1e}",
+                f"{np.abs(logits - expected).max():.1e}",
                 f"{agree:.2%}",
-                "–" if labels is None else f"{(logits.argmax(1) == labels).float().mean():.2%}",
+                "–" if labels is None else f"{(logits.argmax(1) == labels).mean():.2%}",
             ]
         )
     header = ["", "one face p50, ms", "p95", "in batches of 32 p50, ms/face", "p95", "of the matrix peak"]
@@ -86,22 +86,22 @@ def gflop_of(fer: ExpressionRecognizer) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def logits_of(fer, values: torch.Tensor) -> torch.Tensor:
-    return torch.cat([fer.model(part).logits.float() for part in values.split(50)])
+def logits_of(fer: ExpressionRecognizer, values: np.ndarray) -> np.ndarray:
+    return np.concatenate([fer.predictor.logits(values[start : start + 50]) for start in range(0, len(values), 50)])
 
 
-def labels_of(paths: list[Path], emotions: tuple[str, ...]) -> torch.Tensor | None:
+def labels_of(paths: list[Path], emotions: tuple[str, ...]) -> np.ndarray | None:
     """Class indices (n,) from the folders' names; None if one of them names no expression."""
     if not all(path.parent.name in emotions for path in paths):
         return None
-    return torch.tensor([emotions.index(path.parent.name) for path in paths])
+    return np.array([emotions.index(path.parent.name) for path in paths])
 
 
-def times(fer, values: torch.Tensor, runs: int) -> np.ndarray:
+def times(fer: ExpressionRecognizer, values: np.ndarray, runs: int) -> np.ndarray:
     """Processor seconds of each of `runs` passes, after three for warming up."""
     for _ in range(3):
-        fer.model(values)
-    return np.array([timed(lambda: fer.model(values)).cpu for _ in range(runs)])
+        fer.predictor.predict(values)
+    return np.array([timed(lambda: fer.predictor.predict(values)).cpu for _ in range(runs)])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gimefive_hf.recognizer import ExpressionRecognizer
-from gimefive_hf.runtimes.backends import FAST, SINGLE_VIEW, make_recognizer
+from gimefive_hf.recognizer import ExpressionRecognizer, from_pretrained
+from gimefive_hf.runtimes.backends import FAST, load_predictor
 
 HERE = Path(__file__).parent
 
@@ -147,21 +147,21 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 def backends_and_views(args: argparse.Namespace) -> dict[str, ExpressionRecognizer]:
     """`backends` for the options of `add_models`, the fastest of them with one pass per face, and `--fast`."""
     recognizers = backends(args.model, args.onnx, args.int8)
-    recognizers["torch bf16, single view"] = make_recognizer(args.model, precision="bf16", **SINGLE_VIEW)
+    recognizers["torch bf16, single view"] = from_pretrained(args.model, precision="bf16", single_view=True)
     if args.int8_single:
-        recognizers["ONNX int8, single view"] = make_recognizer(str(args.int8_single), "onnx")
-    recognizers["ONNX int8, --fast"] = make_recognizer(**FAST)
+        recognizers["ONNX int8, single view"] = from_pretrained(args.int8_single, backend="onnx", threads=1)
+    recognizers["ONNX int8, --fast"] = ExpressionRecognizer(load_predictor(**FAST, threads=1))
     return recognizers
 
 
 def backends(model: str, onnx: Path | None, int8: Path | None, prefix: str = "") -> dict[str, ExpressionRecognizer]:
     """The recognisers to compare, by what they run on: torch always, ONNX files where they are given."""
     recognizers = {
-        f"{prefix}torch fp32": make_recognizer(model),
-        f"{prefix}torch bf16": make_recognizer(model, precision="bf16"),
+        f"{prefix}torch fp32": from_pretrained(model),
+        f"{prefix}torch bf16": from_pretrained(model, precision="bf16"),
     }
     if onnx:
-        recognizers[f"{prefix}ONNX fp32"] = make_recognizer(str(onnx), "onnx")
+        recognizers[f"{prefix}ONNX fp32"] = from_pretrained(onnx, backend="onnx", threads=1)
     if int8:
-        recognizers[f"{prefix}ONNX int8"] = make_recognizer(str(int8), "onnx")
+        recognizers[f"{prefix}ONNX int8"] = from_pretrained(int8, backend="onnx", threads=1)
     return recognizers

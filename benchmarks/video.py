@@ -12,8 +12,8 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
+from gimefive_hf import from_pretrained
 from gimefive_hf.recognizer import ExpressionRecognizer
-from gimefive_hf.runtimes.backends import make_recognizer
 from gimefive_hf.video.analysis import VideoSummary, annotate_video
 
 from . import papers_way
@@ -35,7 +35,7 @@ def main() -> None:
         clip = write_face_clip(folder / "in.mp4", args.seconds)
         network = papers_way.papers_network()
         recognizers = {
-            f"gimefive video, {precision}": make_recognizer(args.model, precision=precision)
+            f"gimefive video, {precision}": from_pretrained(args.model, precision=precision)
             for precision in ("fp32", "bf16")
         }
         works = {PAPER: lambda: papers_way.annotate_video(network, clip, folder / "paper.mp4")}

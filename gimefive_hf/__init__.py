@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .images.photos import load_image
     from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel
     from .recognizer import ExpressionRecognizer, Face, from_pretrained
+    from .runtimes.predictor import Predictor
 
 # Name → module of this package that has it.
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "GiMeFiveForImageClassification": "modeling_gimefive",
     "GiMeFiveImageProcessor": "image_processing_gimefive",
     "GiMeFiveModel": "modeling_gimefive",
+    "Predictor": "runtimes.predictor",
     "crop_face": "faces.cropping",
     "detect_faces": "faces.detector",
     "from_pretrained": "recognizer",
@@ -52,6 +54,7 @@ __all__ = [
     "GiMeFiveForImageClassification",
     "GiMeFiveImageProcessor",
     "GiMeFiveModel",
+    "Predictor",
     "__version__",
     "crop_face",
     "detect_faces",

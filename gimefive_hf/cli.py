@@ -46,9 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     command = next((word for word in argv if word in COMMANDS), None)
     escape_what_cannot_be_printed()
     args = build_parser(command).parse_args(argv)
-    from transformers.utils import logging  # not for a mistake in the call, nor for --help
-
-    logging.disable_progress_bar()  # loading a small model needs none; commands that take long show their own
+    # Loading a small model needs no progress bar; commands that take long show their own.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         return args.run(args)
     except ValueError as error:  # a user's mistake; the text says what was expected

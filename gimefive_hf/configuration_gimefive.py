@@ -1,11 +1,10 @@
 """Configuration of the GiMeFive family: which network, for which classes, from which kind of input."""
 
-from pathlib import Path
-
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+from .bundled import BUNDLED, resolve_checkpoint
 from .emotions import EMOTIONS
 
 # What transformers itself passes to a config beyond its fields.
@@ -25,21 +24,6 @@ EXTRAS = frozenset(
 )
 
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")
-
-
-BUNDLED = ("gimefive", "gimefive-fast", "gimefive-paper")
-
-
-def resolve_checkpoint(name_or_path):
-    """
-    The name of a checkpoint in the package (`BUNDLED`) → its folder, unless a folder of that name stands here; else
-    unchanged.
-    """
-    if str(name_or_path) in BUNDLED and not Path(name_or_path).is_dir():
-        folder = Path(__file__).parent / "checkpoints" / str(name_or_path)
-        if folder.is_dir():
-            return str(folder)
-    return name_or_path
 
 
 @strict
@@ -175,4 +159,4 @@ class GiMeFiveConfig(PreTrainedConfig):
             raise ValueError(f"confidence_threshold must be in [0, 1] or None; got {self.confidence_threshold}")
 
 
-__all__ = ["ARCHITECTURES", "EMOTIONS", "GiMeFiveConfig", "resolve_checkpoint"]
+__all__ = ["ARCHITECTURES", "BUNDLED", "EMOTIONS", "GiMeFiveConfig", "resolve_checkpoint"]

@@ -6,7 +6,7 @@ from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
-from .configuration_gimefive import resolve_checkpoint
+from .bundled import resolve_checkpoint
 
 
 class GiMeFiveImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]

@@ -14,7 +14,8 @@ from transformers.modeling_outputs import (
     ImageClassifierOutputWithNoAttention,
 )
 
-from .configuration_gimefive import GiMeFiveConfig, resolve_checkpoint
+from .bundled import resolve_checkpoint
+from .configuration_gimefive import GiMeFiveConfig
 
 
 class SqueezeExcitation(nn.Module):

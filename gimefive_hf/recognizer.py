@@ -3,19 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast, overload
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .faces.cropping import CROP_MARGIN, FaceCrop, crop_face
 from .faces.detections import Box
 from .faces.detector import FaceDetector
 from .faces.landmarks import landmarks_68
-from .image_processing_gimefive import GiMeFiveImageProcessor
 from .images.photos import ImageSource, load_image
-from .modeling_gimefive import GiMeFiveForImageClassification
+from .runtimes.backends import load_predictor
+from .runtimes.predictor import Predictor, predict_crops
+
+if TYPE_CHECKING:  # only a recogniser on torch needs torch
+    import torch
+
+    from .image_processing_gimefive import GiMeFiveImageProcessor
+    from .modeling_gimefive import GiMeFiveForImageClassification
+    from .runtimes.torch_predictor import TorchPredictor
 
 NO_CLEAR_EMOTION = "no clear emotion"
 
@@ -67,10 +73,10 @@ class ExpressionRecognizer:
     Finds faces and scores their expressions.
 
     Args:
-        model: any `GiMeFiveForImageClassification`.
-        processor: its image processor.
+        model: any `GiMeFiveForImageClassification`, or a `Predictor`.
+        processor: the model's image processor; a `Predictor` has its own.
         detector: finds the faces; None for the default one.
-        margin: side of the crop over the side of the face box, see `crop_face`.
+        margin: side of the crop over the side of the face box, see `crop_face`; None for what the network was made for.
 
     Example:
         >>> fer = ExpressionRecognizer.from_pretrained("gimefive")
@@ -80,47 +86,67 @@ class ExpressionRecognizer:
 
     def __init__(
         self,
-        model: GiMeFiveForImageClassification,
-        processor: GiMeFiveImageProcessor,
+        model: "GiMeFiveForImageClassification | Predictor",
+        processor: "GiMeFiveImageProcessor | None" = None,
         detector: FaceDetector | None = None,
-        margin: float = CROP_MARGIN,
+        margin: float | None = None,
     ):
-        self.model = model.eval()
-        self.processor = processor
+        if processor is None:
+            if not isinstance(model, Predictor):
+                raise ValueError(
+                    "a torch model needs its image processor; expected ExpressionRecognizer(model, processor)"
+                )
+            self.predictor: Predictor = model
+        else:
+            from .runtimes.torch_predictor import TorchPredictor
+
+            network = cast("GiMeFiveForImageClassification", model)
+            self.predictor = TorchPredictor(network, processor, CROP_MARGIN if margin is None else margin)
         self.detector = detector or FaceDetector()
-        self.margin = margin
+        self.margin = self.predictor.margin if margin is None else margin
 
     @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path = "gimefive",
         detector: FaceDetector | None = None,
-        margin: float = CROP_MARGIN,
-        **kwargs,
+        margin: float | None = None,
+        **options,
     ) -> "ExpressionRecognizer":
         """
-        Load model and processor: `"gimefive"` for the checkpoint in the package, a folder, or a Hub id.
+        Load a network: `"gimefive"` for the checkpoint in the package, a folder, a Hub id, or with `backend="onnx"` an
+        .onnx file.
 
-        Further arguments go to transformers' `from_pretrained` of the model, such as `revision` or `token`.
+        Args:
+            options: of `load_predictor`: `backend="onnx"` needs no torch and starts in a fraction of a second; with
+                torch, which is the default, also those of transformers' `from_pretrained`, such as `revision`.
 
         Raises:
-            ValueError: if there is no such model.
+            ValueError: if there is no such model, or options contradict each other.
         """
-        try:
-            model = GiMeFiveForImageClassification.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except OSError as error:
-            raise ValueError(
-                f"no model {str(pretrained_model_name_or_path)!r}: expected 'gimefive', the folder of a checkpoint or "
-                f"the id of one on the Hub ({str(error).splitlines()[0]})"
-            ) from error
-        shared = {k: v for k, v in kwargs.items() if k in ("revision", "token", "cache_dir", "local_files_only")}
-        processor = GiMeFiveImageProcessor.from_pretrained(pretrained_model_name_or_path, **shared)
-        return cls(model, processor, detector, margin)
+        return cls(load_predictor(pretrained_model_name_or_path, **options), None, detector, margin)
+
+    @property
+    def torch_predictor(self) -> "TorchPredictor":
+        """The network in torch. Raises ValueError for a recogniser on another runtime."""
+        if self.predictor.backend != "torch":
+            raise ValueError("this needs the network in torch: load it with backend='torch'")
+        return cast("TorchPredictor", self.predictor)
+
+    @property
+    def model(self) -> "GiMeFiveForImageClassification":
+        """The torch model; raises as `torch_predictor` does."""
+        return self.torch_predictor.model
+
+    @property
+    def processor(self) -> "GiMeFiveImageProcessor":
+        """The torch model's image processor; raises as `torch_predictor` does."""
+        return self.torch_predictor.processor
 
     @property
     def emotions(self) -> tuple[str, ...]:
         """The model's classes in the order of its scores."""
-        return tuple(self.model.config.id2label[index] for index in range(self.model.config.num_labels))
+        return self.predictor.emotions
 
     @overload
     def __call__(
@@ -176,27 +202,24 @@ class ExpressionRecognizer:
                 found.append((index, detection.box, detection.score, crop, points))
         scores = self.score_crops([crop.image for _, _, _, crop, _ in found], batch_size)
         result: list[list[Face]] = [[] for _ in images]
-        threshold = self.model.config.confidence_threshold or 0.0
+        threshold = self.predictor.threshold
         for (index, box, detection_score, crop, points), row in zip(found, scores, strict=True):
             by_name = dict(zip(self.emotions, row.tolist(), strict=True))
             result[index].append(Face(box, detection_score, by_name, crop, points, threshold))
         return result
 
-    @torch.inference_mode()
     def score_crops(self, crops: Sequence[NDArray[np.uint8]], batch_size: int = 64) -> NDArray[np.float32]:
         """Probabilities float32 (n, classes) of aligned crops, each uint8 RGB (height, width, 3) of any size."""
-        rows = [np.zeros((0, self.model.config.num_labels), np.float32)]
-        for start in range(0, len(crops), batch_size):
-            pixel_values = self.pixel_values(crops[start : start + batch_size])
-            rows.append(self.model(pixel_values).logits.float().softmax(-1).cpu().numpy())
-        return np.concatenate(rows)
+        return predict_crops(self.predictor, crops, batch_size)
 
-    def pixel_values(self, crops: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        """The network's input (n, channels, height, width) for uint8 RGB crops, on the model's device."""
-        # crops of one size are resized and normalised as one array
-        options = {"return_tensors": "pt", "input_data_format": "channels_last", "disable_grouping": False}
-        values = self.processor(list(crops), **options)["pixel_values"]
-        return values.to(self.model.device, self.model.dtype)
+    def pixel_values(self, crops: Sequence[NDArray[np.uint8]]) -> "torch.Tensor":
+        """
+        The torch network's input (n, channels, height, width) for uint8 RGB crops, on the model's device.
+
+        Raises:
+            ValueError: for a recogniser on another runtime.
+        """
+        return self.torch_predictor.pixel_values(crops)
 
 
 def from_pretrained(pretrained_model_name_or_path: str | Path = "gimefive", **kwargs) -> ExpressionRecognizer:

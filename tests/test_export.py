@@ -14,12 +14,12 @@ from gimefive_hf import (
     GiMeFiveConfig,
     GiMeFiveForImageClassification,
     GiMeFiveImageProcessor,
+    from_pretrained,
 )
 from gimefive_hf.cli import main
-from gimefive_hf.runtimes.backends import SINGLE_VIEW, make_recognizer
 from gimefive_hf.runtimes.export import export_onnx
-from gimefive_hf.runtimes.onnx_classifier import OnnxClassifier
-from gimefive_hf.video.live_scores import score_and_explain
+from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
+from gimefive_hf.runtimes.predictor import predict_and_explain_crops
 
 from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
 
@@ -31,14 +31,14 @@ def fer():
     fer.model.config.flip_average = True
     fer.model.config.zoom_average = [1.1]
     fer.model.config.temperature = 1.7
-    fer.margin = 1.3
+    fer.predictor.margin = 1.3
     return fer
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory, fer):
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export_onnx(fer, path)
+    export_onnx(fer.predictor, path)
     return path
 
 
@@ -50,16 +50,17 @@ def crops() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_logits_and_maps_are_torchs(fer, path, crops, count):
-    onnx_fer = make_recognizer(str(path), backend="onnx")
-    values = fer.pixel_values(crops[:count])
-    assert torch.equal(values, onnx_fer.pixel_values(crops[:count])), "the preprocessing is in the file"
-    with torch.no_grad():
-        expected = fer.model(values).logits
-    torch.testing.assert_close(onnx_fer.model(values).logits, expected, atol=1e-4, rtol=0)
-    scores, heat = score_and_explain(onnx_fer, crops[:count], "grad-cam")
-    expected_scores, expected_heat = score_and_explain(fer, crops[:count], "grad-cam")
-    np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
-    np.testing.assert_allclose(heat, expected_heat, atol=1e-3)
+    ours, theirs = OnnxPredictor(path), fer.predictor
+    inputs = theirs.prepare(crops[:count])
+    np.testing.assert_array_equal(ours.prepare(crops[:count]), inputs, "the preprocessing is in the file")
+    for average_views in (True, False):
+        expected = theirs.logits(inputs, average_views)
+        np.testing.assert_allclose(ours.logits(inputs, average_views), expected, atol=1e-4)
+        scores, heat = ours.predict_and_explain(inputs, "grad-cam", average_views)
+        expected_scores, expected_heat = theirs.predict_and_explain(inputs, "grad-cam", average_views)
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+        np.testing.assert_allclose(heat, expected_heat, atol=1e-3)
+    assert np.abs(theirs.logits(inputs) - theirs.logits(inputs, False)).max() > 1e-3
 
 
 def test_metadata(fer, path):
@@ -69,26 +70,23 @@ def test_metadata(fer, path):
     assert preprocessing["image_mean"] == list(fer.processor.image_mean)
     assert preprocessing["do_grayscale"] is True
     assert json.loads(values["gimefive.labels"]) == list(EMOTIONS)
-    network = OnnxClassifier(path.parent)  # the folder of a model.onnx
-    assert (network.precision, network.margin, network.config.temperature) == ("fp32", 1.3, 1.7)
+    network = OnnxPredictor(path.parent)  # the folder of a model.onnx
+    assert (network.precision, network.margin, network.side) == ("fp32", 1.3, 32)
+    assert (network.facts.flip_average, network.facts.zoom_average) == (True, (1.1,))
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
     assert b"site-packages" not in path.read_bytes() and b".py" not in path.read_bytes()  # no paths of this machine
 
 
 def test_int8_stays_close(tmp_path, fer, crops):
-    values = fer.pixel_values(crops)
-    export_onnx(fer, tmp_path / "q.onnx", lambda: iter([values]))
-    network = OnnxClassifier(tmp_path / "q.onnx")
+    inputs = fer.predictor.prepare(crops)
+    export_onnx(fer.predictor, tmp_path / "q.onnx", lambda: iter([inputs]))
+    network = OnnxPredictor(tmp_path / "q.onnx")
     assert network.precision == "int8"
     graph = onnx.load(tmp_path / "q.onnx").graph
     weights = [w for w in graph.initializer if w.data_type == onnx.TensorProto.INT8 and len(w.dims) == 4]
-    # the stem and two blocks of two convolutions; with mirrored averaging every one may stand twice
-    assert len(weights) in (5, 10)
-    with torch.no_grad():
-        expected = fer.model(values).logits
-    logits = network(values).logits
-    assert (logits - expected).abs().max() < 0.05 * expected.abs().max()
-    assert not torch.equal(logits, expected)
+    assert len(weights) == 5, "the stem and two blocks of two convolutions"
+    expected, logits = fer.predictor.logits(inputs), network.logits(inputs)
+    assert 0 < np.abs(logits - expected).max() < 0.05 * np.abs(expected).max()
     assert [file.name for file in tmp_path.iterdir()] == ["q.onnx"]
 
 
@@ -97,11 +95,11 @@ def test_networks_without_exact_cam(tmp_path, crops):
     config = GiMeFiveConfig(image_size=32, widths=[4, 8], classifier_widths=[8])
     processor = GiMeFiveImageProcessor(size={"height": 32, "width": 32})
     fer = ExpressionRecognizer(GiMeFiveForImageClassification(config), processor)
-    export_onnx(fer, tmp_path / "m.onnx")
-    onnx_fer = make_recognizer(str(tmp_path / "m.onnx"), backend="onnx")
+    export_onnx(fer.predictor, tmp_path / "m.onnx")
+    onnx_fer = from_pretrained(tmp_path / "m.onnx", backend="onnx")
     np.testing.assert_allclose(onnx_fer.score_crops(crops), fer.score_crops(crops), atol=1e-5)
-    with pytest.raises(ValueError, match="CAM is not exact"):
-        score_and_explain(onnx_fer, crops, "grad-cam")
+    with pytest.raises(ValueError, match="use the torch backend"):
+        predict_and_explain_crops(onnx_fer.predictor, crops, "grad-cam")
 
 
 def test_the_commands_use_it(tmp_path, capsys):
@@ -126,7 +124,7 @@ def test_mistakes(tmp_path, capsys, path):
         (["export", "--model", model, "-o", str(tmp_path / "m.pt")], "must end in .onnx"),
         (["export", "--model", model, "-o", str(tmp_path / "m.onnx"), "--int8"], "needs --calibration"),
         (["export", "--model", model, "-o", str(tmp_path / "m.onnx"), "--int8", "--calibration", few], "at least 16"),
-        (["predict", "p.png", "--backend", "onnx"], "make one with `gimefive export"),
+        (["predict", "p.png", "--backend", "onnx", "--model", model], "make one with `gimefive export"),
         (["predict", "p.png", "--backend", "onnx", "--model", str(tmp_path / "x.onnx")], "cannot load"),
     ]:
         assert main(call) == 2, call
@@ -136,7 +134,7 @@ def test_mistakes(tmp_path, capsys, path):
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(ValueError, match="not made by"):
-        OnnxClassifier(tmp_path / "foreign.onnx")
+        OnnxPredictor(tmp_path / "foreign.onnx")
 
 
 def test_single_view_is_one_pass(tmp_path, fer, crops, capsys):
@@ -147,9 +145,10 @@ def test_single_view_is_one_pass(tmp_path, fer, crops, capsys):
     with torch.no_grad():
         expected = fer.model.classify(fer.pixel_values(crops))[0].softmax(-1).numpy()
     assert np.abs(fer.score_crops(crops) - expected).max() > 1e-3
-    np.testing.assert_allclose(make_recognizer(str(model), **SINGLE_VIEW).score_crops(crops), expected, atol=1e-6)
+    np.testing.assert_allclose(from_pretrained(model, single_view=True).score_crops(crops), expected, atol=1e-6)
     assert main(["export", "--model", str(model), "-o", file, "--single-view"]) == 0
-    np.testing.assert_allclose(make_recognizer(file, "onnx").score_crops(crops), expected, atol=1e-5)
-    call = ["score", str(tmp_path), "-o", str(tmp_path / "s.csv"), "--backend", "onnx", "--model", file]
-    assert main([*call, "--single-view"]) == 2
-    assert "export with --single-view" in capsys.readouterr().err
+    np.testing.assert_allclose(from_pretrained(file, backend="onnx").score_crops(crops), expected, atol=1e-5)
+    averaged = tmp_path / "averaged.onnx"
+    export_onnx(fer.predictor, averaged)
+    one_pass = from_pretrained(averaged, backend="onnx", single_view=True).score_crops(crops)
+    np.testing.assert_allclose(one_pass, expected, atol=1e-5)

@@ -55,6 +55,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     assert lines[0] == "would push to private user/tiny:"
     assert [line.split()[1] for line in lines[1:-1]] == [
         "README.md",
+        "bundled.py",
         "calibration.json",
         "config.json",
         "configuration_gimefive.py",
@@ -65,7 +66,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
         "preprocessor_config.json",
         "results.csv",
     ]
-    assert "in 10 files" in lines[-1]
+    assert "in 11 files" in lines[-1]
 
 
 def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor, tmp_path, online):

@@ -77,9 +77,9 @@ def test_images_that_are_others_now_are_scored_again(tmp_path, fer, capsys):
 
 def test_the_command_says_what_it_scored_again(tmp_path, fer, capsys):
     folder, model = image_folder(tmp_path / "crops", 4), save_tiny(tmp_path / "model")
-    from gimefive_hf.runtimes.backends import make_recognizer
+    from gimefive_hf import from_pretrained
 
-    interrupt(make_recognizer(str(model)), folder, tmp_path / "s.csv", after=2)
+    interrupt(from_pretrained(str(model)), folder, tmp_path / "s.csv", after=2)
     os.utime(folder / "part0" / "00000.jpg", (0, 0))
     call = ["score", str(folder), "-o", str(tmp_path / "s.csv"), "--crops", "--precision", "fp32"]
     assert main([*call, "--model", str(model)]) == 0
@@ -88,20 +88,20 @@ def test_the_command_says_what_it_scored_again(tmp_path, fer, capsys):
 
 def test_a_recognisers_identity_is_what_decides_its_scores(tmp_path):
     """Not its name: other weights in the same folder are another network, the same ones elsewhere are not."""
-    from gimefive_hf.runtimes.backends import make_recognizer
+    from gimefive_hf import from_pretrained
 
     save_tiny(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    one, two = (recognizer_identity(make_recognizer(str(tmp_path / name))) for name in ("one", "two"))
+    one, two = (recognizer_identity(from_pretrained(str(tmp_path / name))) for name in ("one", "two"))
     assert one == two
-    assert recognizer_identity(make_recognizer(str(tmp_path / "one"), precision="bf16")) != one
-    assert recognizer_identity(make_recognizer(str(tmp_path / "one"), flip_average=True)) != one
+    assert recognizer_identity(from_pretrained(str(tmp_path / "one"), precision="bf16")) != one
+    assert recognizer_identity(from_pretrained(str(tmp_path / "one"), flip_average=True)) != one
     other = tiny_recognizer()
     with torch.no_grad():
         next(other.model.parameters()).view(-1)[0] += 1e-6
     assert recognizer_identity(other) != recognizer_identity(tiny_recognizer())
-    fast = make_recognizer("gimefive-fast", "onnx")
-    assert recognizer_identity(fast) == recognizer_identity(make_recognizer("gimefive-fast", "onnx"))
+    fast = from_pretrained("gimefive-fast", backend="onnx")
+    assert recognizer_identity(fast) == recognizer_identity(from_pretrained("gimefive-fast", backend="onnx"))
 
 
 @pytest.mark.parametrize("spoilt", [b"\0" * 300 + b"\n", b"\0\0", b'["a",\xff', b"[" * 100_000 + b"\n", b'{"a": 1}\n'])

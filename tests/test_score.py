@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gimefive_hf import EMOTIONS
+from gimefive_hf import EMOTIONS, ExpressionRecognizer, from_pretrained
 from gimefive_hf.cli import main
 from gimefive_hf.folders.journal import Journal
 from gimefive_hf.folders.listing import find_images
 from gimefive_hf.folders.scoring import score_folder
+from gimefive_hf.runtimes.backends import FAST, load_predictor
 from gimefive_hf.tables import TableWriter
 
 from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
@@ -273,14 +274,10 @@ def test_the_command(tmp_path, capsys):
 
 def test_the_fast_network_is_the_bundled_one(tmp_path, capsys):
     """`--fast`: photos and all, and the int8 file in the package says what the weights beside it say."""
-    from gimefive_hf.runtimes.backends import FAST, make_recognizer
-
-    fast, exact = make_recognizer(**FAST), make_recognizer(FAST["model"])
-    assert fast.model.precision == "int8"
-    assert (fast.margin, fast.processor.size) == (exact.margin, exact.processor.size)
-    ours, theirs = exact.model.config.to_dict(), fast.model.config.to_dict()
-    names = ("architecture", "image_size", "widths", "depths", "strides", "temperature", "id2label")
-    assert {name: ours[name] for name in names} == {name: theirs[name] for name in names}
+    fast, exact = ExpressionRecognizer(load_predictor(**FAST)), from_pretrained(FAST["model"])
+    assert fast.predictor.precision == "int8"
+    for name in ("emotions", "threshold", "margin", "side"):
+        assert getattr(fast.predictor, name) == getattr(exact.predictor, name), name
     photo = face_photo()
     Image.fromarray(photo).save(tmp_path / "a.jpg")
     assert main(["score", str(tmp_path), "-o", str(tmp_path / "s.csv"), "--fast"]) == 0
@@ -290,7 +287,7 @@ def test_the_fast_network_is_the_bundled_one(tmp_path, capsys):
     assert {name: float(row[name]) for name in EMOTIONS} == pytest.approx(expected, abs=0.1)
     capsys.readouterr()
     assert main(["score", str(tmp_path), "-o", str(tmp_path / "t.csv"), "--fast", "--single-view"]) == 2
-    assert "--fast chooses the model" in capsys.readouterr().err
+    assert "leave out --single-view" in capsys.readouterr().err
 
 
 def test_an_empty_folder_gives_an_empty_table(tmp_path, fer):

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 import torch
 
-from gimefive_hf import EMOTIONS
+from gimefive_hf import EMOTIONS, from_pretrained
 from gimefive_hf.cli import main
 from gimefive_hf.explain import explain
-from gimefive_hf.runtimes.backends import has_bf16, make_recognizer
+from gimefive_hf.runtimes.backends import has_bf16
+from gimefive_hf.runtimes.predictor import predict_and_explain_crops
 from gimefive_hf.video.analysis import annotate_video, batched, leaving_a_core, prefetch, watch
 from gimefive_hf.video.files import VideoFrame, VideoReader, VideoWriter
-from gimefive_hf.video.live_scores import score_and_explain
 from gimefive_hf.video.overlay import draw_people
 from gimefive_hf.video.timeline import timeline_figure
 
@@ -192,7 +192,7 @@ def test_scores_and_maps_of_one_pass_are_those_of_two(fer, method, flip_average)
         cv2.resize(face_photo()[40:200, 150:310], (60, 60)),
         np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8),
     ]
-    scores, heat = score_and_explain(fer, crops, method)
+    scores, heat = predict_and_explain_crops(fer.predictor, crops, method)
     np.testing.assert_allclose(scores, fer.score_crops(crops), atol=1e-6)
     np.testing.assert_allclose(heat, explain(fer.model, fer.pixel_values(crops), method), atol=1e-4)
 
@@ -214,23 +214,23 @@ def test_videos_score_one_view_unless_asked(fer):
 
 def test_bf16_gives_the_scores_and_maps_of_fp32(bundled):
     """Where the processor has it, `auto` takes it; the difference must stay too small to be seen."""
-    low = make_recognizer(precision="bf16")
+    low = from_pretrained(precision="bf16")
     photo = face_photo()
     crops = [cv2.resize(photo[40 + i : 200 + i, 150 - i : 310 - i], (112, 112)) for i in range(0, 16, 2)]
-    expected, heat = score_and_explain(bundled, crops, "grad-cam", average_views=False)
-    scores, low_heat = score_and_explain(low, crops, "grad-cam", average_views=False)
+    expected, heat = predict_and_explain_crops(bundled.predictor, crops, "grad-cam", average_views=False)
+    scores, low_heat = predict_and_explain_crops(low.predictor, crops, "grad-cam", average_views=False)
     np.testing.assert_allclose(scores, expected, atol=0.02)
     assert (scores.argmax(1) == expected.argmax(1)).all()
     np.testing.assert_allclose(low_heat, heat, atol=0.06)
-    auto = make_recognizer(precision="auto").model.dtype
+    auto = from_pretrained(precision="auto").model.dtype
     assert auto == (torch.bfloat16 if has_bf16() else torch.float32)
 
 
-def test_torchs_threads_are_given_back():
+def test_torchs_threads_are_given_back(fer):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        items = leaving_a_core(range(3))
+        items = leaving_a_core(range(3), fer.predictor)
         assert (next(items), torch.get_num_threads()) == (0, 2)
         items.close()
         assert torch.get_num_threads() == 3

@@ -1,11 +1,13 @@
 """
 Put a trained checkpoint into the package, as the one that a short name stands for.
 
-    python -m training.bundle runs/flagship/model --name gimefive
+    python -m training.bundle runs/flagship/model --name gimefive --onnx
     python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data DIR
+    python -m training.bundle --onnx-only --name gimefive
 
-`--int8` puts an ONNX file in int8 beside the weights, which `--backend onnx --model NAME` then finds; the ranges of its
-activations are taken from training images of the corpora in DIR.
+`--onnx` puts an ONNX file beside the weights, which the commands then take because it needs no torch; `--int8` one in
+int8, the ranges of whose activations are taken from training images of the corpora in DIR; `--onnx-only` makes the file
+of a checkpoint that is in the package already.
 
 What it was trained on, the run's settings tell; they go into `trained_on.json`. Matrices are stored in half precision,
 which halves what every clone carries; the config says float32, to which they are widened when loaded. The code beside
@@ -17,22 +19,33 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from gimefive_hf import ExpressionRecognizer, GiMeFiveForImageClassification, GiMeFiveImageProcessor
+from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+from gimefive_hf.runtimes.export import export_onnx
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from .corpora.crops import read_crops
 from .testing.scorers import TRAINED_ON, describe
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
-CODE = ("configuration_gimefive.py", "emotions.py", "image_processing_gimefive.py", "modeling_gimefive.py")
+CODE = (
+    "bundled.py",
+    "configuration_gimefive.py",
+    "emotions.py",
+    "image_processing_gimefive.py",
+    "modeling_gimefive.py",
+)
 # What tells where the figures in the config come from.
 RECORDS = ("calibration.json", "reliability.png")
 # How the run went that the checkpoint is the outcome of: its card tells it.
 RUN_RECORDS = ("settings.json", "run.json")
+ONNX = "model.onnx"
 MAX_BYTES = 25_000_000
 CALIBRATION = {"raf-db": 256, "fer2013": 256, "affectnet": 256}  # training images, spread evenly over the split
 
@@ -62,38 +75,63 @@ def bundle(checkpoint: Path, name: str) -> Path:
             shutil.copyfile(checkpoint.parent / record, folder / record)
         else:
             (folder / record).unlink(missing_ok=True)  # of an earlier run under this name
+    (folder / ONNX).unlink(missing_ok=True)  # of other weights
     for code in CODE:
         (folder / code).unlink(missing_ok=True)
         (folder / code).symlink_to(Path("..") / ".." / code)
     return folder
 
 
-def add_int8(folder: Path, data: Path) -> Path:
-    """Write `model.onnx` into the bundled checkpoint's folder; returns its path."""
-    from gimefive_hf.runtimes.export import export_onnx
+def add_onnx(folder: Path, data: Path | None = None) -> Path:
+    """
+    Write `model.onnx` into the bundled checkpoint's folder; returns its path.
 
-    fer = ExpressionRecognizer.from_pretrained(folder)
-    batches = []
+    Args:
+        data: folder with the corpora, for a file in int8; None writes one in fp32.
+
+    Raises:
+        ValueError: if the file is too large.
+    """
+    predictor = TorchPredictor.from_pretrained(folder)
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / ONNX
+        export_onnx(predictor, path, None if data is None else lambda: calibration_inputs(predictor, data))
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ValueError(
+                f"{folder.name}: an ONNX file of {size:,} bytes; at most {MAX_BYTES:,} go into the package"
+            )
+        shutil.copyfile(path, folder / ONNX)
+    return folder / ONNX
+
+
+def calibration_inputs(predictor: TorchPredictor, data: Path) -> Iterator[np.ndarray]:
+    """Batches of the network's input from training images."""
     for corpus, count in CALIBRATION.items():
         images = read_crops(data, corpus, "train").images
         images = images[torch.linspace(0, len(images) - 1, count).long()].expand(-1, 3, -1, -1)
-        batches += [fer.pixel_values(part.permute(0, 2, 3, 1).numpy()) for part in images.split(16)]
-    export_onnx(fer, folder / "model.onnx", lambda: iter(batches))
-    return folder / "model.onnx"
+        for part in images.split(16):
+            yield predictor.prepare(part.permute(0, 2, 3, 1).numpy())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--name", required=True)
+    parser.add_argument("--onnx", action="store_true", help="add an ONNX file")
     parser.add_argument("--int8", action="store_true", help="add an ONNX file in int8; needs --data")
+    parser.add_argument("--onnx-only", action="store_true", help="make only the ONNX file, of what is in the package")
     parser.add_argument("--data", type=Path, help="folder with the corpora, for --int8")
     args = parser.parse_args()
-    if args.int8 and args.data is None:
-        parser.error("--int8 needs --data")
-    print(bundle(args.checkpoint, args.name))
-    if args.int8:
-        print(add_int8(CHECKPOINTS / args.name, args.data))
+    if args.int8 != (args.data is not None):
+        parser.error("--int8 needs --data, and only it does")
+    if args.onnx_only != (args.checkpoint is None):
+        parser.error("give a checkpoint, or --onnx-only")
+    folder = CHECKPOINTS / args.name
+    if not args.onnx_only:
+        print(bundle(args.checkpoint, args.name))
+    if args.onnx or args.int8 or args.onnx_only:
+        print(add_onnx(folder, args.data))
     return 0
 
 

@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-view",
         action="store_true",
-        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate",
+        help="note that one pass per face is made, without averaging over mirrored or zoomed views: faster and a "
+        "little less accurate",
     )
     parser.add_argument("--int8", action="store_true", help="quantise; needs --calibration")
     parser.add_argument(
@@ -26,22 +27,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..recognizer import ExpressionRecognizer
-    from ..runtimes.backends import SINGLE_VIEW
+    from ..runtimes.backends import ONE_VIEW
     from ..runtimes.export import export_onnx
+    from ..runtimes.torch_predictor import TorchPredictor
     from ..tables import check_output
 
     check_output(Path(args.output), (".onnx",))
     if args.int8 != (args.calibration is not None):
         raise ValueError("--int8 needs --calibration FOLDER with aligned face crops, and only it does")
-    fer = ExpressionRecognizer.from_pretrained(args.model, **SINGLE_VIEW if args.single_view else {})
+    predictor = TorchPredictor.from_pretrained(args.model, **ONE_VIEW if args.single_view else {})
     crops = read_calibration(Path(args.calibration), args.images) if args.int8 else []
 
     def batches() -> Iterator:
         for start in range(0, len(crops), 16):
-            yield fer.pixel_values(crops[start : start + 16])
+            yield predictor.prepare(crops[start : start + 16])
 
-    export_onnx(fer, args.output, batches if args.int8 else None)
+    export_onnx(predictor, args.output, batches if args.int8 else None)
     size = Path(args.output).stat().st_size / 1e6
     print(f"{args.output}: {'int8' if args.int8 else 'fp32'}, {size:.1f} MB", file=sys.stderr)
     return 0

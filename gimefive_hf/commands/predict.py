@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from ..runtimes.backends import add_model_arguments, load_recognizer
+from ..runtimes.backends import add_model_arguments, load_predictor, model_options
 from ..terminal import terminal_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    fer = load_recognizer(args)
+    from .recognizer import ExpressionRecognizer
+
+    fer = ExpressionRecognizer(load_predictor(**model_options(args)))
     if not args.json:
         print(header(fer.emotions))
     code = 0

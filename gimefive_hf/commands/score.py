@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..terminal import terminal_text
 
 if TYPE_CHECKING:
+    from ..folders.ray_engine import RayEngine
     from ..folders.scoring import Summary
 
 
@@ -22,13 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-view",
         action="store_true",
-        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate; "
-        "an ONNX file does what it was exported with",
-    )
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="the network gimefive-fast in int8 on onnxruntime: a little less accurate (its card has the figures)",
+        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate",
     )
     parser.add_argument("--crops", action="store_true", help="each image is one face, already cropped and aligned")
     parser.add_argument("--batch-size", type=int, help="images per unit of work (default: 32; with --fast 64)")
@@ -45,34 +41,36 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..folders.scoring import score_folder
-    from ..runtimes.backends import FAST, FAST_BATCH_SIZE, SINGLE_VIEW, choose_precision, make_recognizer
+    from ..recognizer import ExpressionRecognizer
+    from ..runtimes.backends import FAST_BATCH_SIZE, load_predictor, model_options
 
     if any(number is not None and number < 1 for number in (args.batch_size, args.workers)):
         raise ValueError("--batch-size and --workers must be at least 1")
     if args.address is not None and args.engine != "ray":
         raise ValueError("--address goes with --engine ray")
-    if args.fast:
-        if (args.model, args.backend, args.single_view) != ("gimefive", "torch", False):
-            raise ValueError("--fast chooses the model and the backend: leave out --model, --backend and --single-view")
-        args.model, args.backend = FAST["model"], FAST["backend"]
-    # All workers of a cluster are given what this machine chooses, and paths that do not depend on where they run.
-    model: dict[str, Any] = {
-        "model": os.path.abspath(args.model) if os.path.exists(args.model) else args.model,
-        "backend": args.backend,
-        "precision": choose_precision(args.precision) if args.backend == "torch" else args.precision,
-        "threads": 1,  # batches run side by side, see ThreadEngine
-    }
-    if args.single_view:
-        if args.backend == "onnx":
-            raise ValueError("an ONNX file does what it was exported with: export with --single-view")
-        model |= SINGLE_VIEW
-    engine = None
+    if args.fast and args.single_view:
+        raise ValueError("--fast makes one pass per face anyway: leave out --single-view")
+    options = model_options(args)
+    engine: RayEngine | None = None
     if args.engine == "ray":
-        from ..folders.ray_engine import RayEngine
+        from ..folders import ray_engine
 
-        engine = RayEngine(model, args.address, args.workers)
+        engine = ray_engine.RayEngine(address=args.address, workers=args.workers)
         engine.check()  # before a model is loaded
-    fer = make_recognizer(**model)
+    # Batches run side by side on one thread each, see ThreadEngine.
+    predictor = load_predictor(**options, threads=1, single_view=args.single_view)
+    fer = ExpressionRecognizer(predictor)
+    # All workers of a cluster are given what this machine chose, and paths that do not depend on where they run.
+    model = options["model"]
+    if engine is not None:
+        chosen = {
+            "model": os.path.abspath(model) if os.path.exists(model) else model,
+            "backend": predictor.backend,
+            "precision": predictor.precision if predictor.backend == "torch" else "auto",
+            "threads": 1,
+            "single_view": args.single_view,
+        }
+        engine = replace(engine, model=chosen)
     with tqdm(unit=" images", dynamic_ncols=True, delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:

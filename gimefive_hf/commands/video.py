@@ -32,11 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..runtimes.backends import load_recognizer
+    from ..recognizer import ExpressionRecognizer
+    from ..runtimes.backends import load_predictor, model_options
     from ..video.analysis import annotate_video
 
     check_arguments(args)
-    fer = load_recognizer(args)
+    fer = ExpressionRecognizer(load_predictor(**model_options(args), explain=args.explain))
     stopped = []
 
     def stop(number: int, _frame: object) -> None:

@@ -81,19 +81,20 @@ class LatestFrame:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..runtimes.backends import load_recognizer
+    from ..recognizer import ExpressionRecognizer
+    from ..runtimes.backends import load_predictor, model_options
     from ..tables import check_output
     from ..video.analysis import watch
     from ..video.overlay import draw_people
 
     if args.record:
         check_output(Path(args.record), (".mp4",))
-    fer = load_recognizer(args)
+    explain = None if args.no_heat_map else "grad-cam"
+    fer = ExpressionRecognizer(load_predictor(**model_options(args), explain=explain))
     camera = LatestFrame(args.camera)
     show = recorder(Path(args.record)) if args.record else window()
     shown = 0
     started = time.monotonic()
-    explain = None if args.no_heat_map else "grad-cam"
     try:
         for result in watch(fer, camera, explain=explain, landmarks=args.landmarks, batch_size=1):
             if args.seconds is not None and result.frame.time > args.seconds:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from .detections import Box, Detection, overlap, suppress
 from .detector import FaceDetector, windows
@@ -171,7 +170,12 @@ def match(old: list[Box], new: list[Box], min_giou: float) -> list[tuple[int, in
     values = np.array([[generalised_iou(a, b) for b in new] for a in old])
     # Forbidden pairs all cost the same: else the solver would spoil good pairs to make a hopeless one less bad.
     values = np.where(values >= min_giou, values, -2.0)
-    rows, columns = linear_sum_assignment(-values)
+    if 1 in values.shape:  # one person or one face: no need of scipy, which takes longer to import than to answer
+        rows, columns = (np.array([place]) for place in np.unravel_index(values.argmax(), values.shape))
+    else:
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(-values)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if values[r, c] > -2.0]
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from ..faces.cropping import crop_face
 from ..faces.detector import FaceDetector
 from ..recognizer import ExpressionRecognizer
+from ..runtimes.predictor import Predictor
 from .listing import ImageFolder, printable
 
 NO_FACE = "no face found"
@@ -42,7 +42,7 @@ def score_batch(
         detector: finds the faces; None if every image is one face, already cropped and aligned.
     """
     images, values = prepare_batch(recognizer, folder, batch, detector)
-    scores = score_values(recognizer, values, max(1, len(batch)))
+    scores = score_values(recognizer.predictor, values, max(1, len(batch)))
     ends = np.cumsum([len(image.face_rows) for image in images])
     parts = np.split(scores, ends[:-1])
     return [(image.name, entry_rows(image, part), image.stamp) for image, part in zip(images, parts, strict=True)]
@@ -50,7 +50,7 @@ def score_batch(
 
 def prepare_batch(
     recognizer: ExpressionRecognizer, folder: ImageFolder, batch: list[Listed], detector: FaceDetector | None
-) -> tuple[list[Prepared], torch.Tensor | None]:
+) -> tuple[list[Prepared], np.ndarray | None]:
     """Read the images and bring their faces to the network's input (faces, channels, height, width)."""
     images, values, held = [], [], []
     size = 0
@@ -60,11 +60,11 @@ def prepare_batch(
         held += pixels
         size += sum(crop.size // 3 for crop in pixels)
         if size > HELD_PIXELS:
-            values.append(recognizer.pixel_values(held))
+            values.append(recognizer.predictor.prepare(held))
             held, size = [], 0
     if held:
-        values.append(recognizer.pixel_values(held))
-    return images, torch.cat(values) if values else None
+        values.append(recognizer.predictor.prepare(held))
+    return images, np.concatenate(values) if values else None
 
 
 def read_faces(
@@ -89,13 +89,12 @@ def read_faces(
     return Prepared(shown, stamp, rows), [crop_face(pixels, d, margin).image for d in found]
 
 
-@torch.inference_mode()
-def score_values(recognizer: ExpressionRecognizer, values: torch.Tensor | None, batch_size: int) -> np.ndarray:
+def score_values(predictor: Predictor, values: np.ndarray | None, batch_size: int) -> np.ndarray:
     """Probabilities float32 (n, classes) of the network's inputs (n, c, h, w)."""
     if values is None:
-        return np.zeros((0, len(recognizer.emotions)), np.float32)
-    rows = [recognizer.model(part).logits.float().softmax(-1) for part in values.split(batch_size)]
-    return torch.cat(rows).cpu().numpy()
+        return np.zeros((0, len(predictor.emotions)), np.float32)
+    starts = range(0, len(values), batch_size)
+    return np.concatenate([predictor.predict(values[start : start + batch_size]) for start in starts])
 
 
 def entry_rows(image: Prepared, scores: np.ndarray) -> list[list]:

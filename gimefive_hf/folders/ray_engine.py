@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..recognizer import ExpressionRecognizer
+from ..runtimes.backends import load_predictor
 from .batches import Entry, Listed, score_batch
 from .listing import ImageFolder
 
@@ -31,7 +32,7 @@ class RayEngine:
     An engine of `score_folder`. A worker that dies is replaced and what it had in work is done again.
 
     Args:
-        model: arguments of `make_recognizer`, with which every worker loads the network: package and model must be
+        model: arguments of `load_predictor`, with which every worker loads the network: package and model must be
             there on every machine.
         address: HOST:PORT of the cluster's head, or "auto" for the cluster that this machine belongs to; None starts a
             Ray of this machine alone and stops it afterwards.
@@ -98,12 +99,8 @@ class BatchWorker:
     """What runs in each process of the cluster: the network, loaded once, and `score_batch`."""
 
     def __init__(self, model: dict[str, Any], folder: ImageFolder, crops: bool):
-        import torch
-
-        from ..runtimes.backends import make_recognizer
-
-        torch.set_num_threads(1)  # Ray gives the process one core
-        self.recognizer = make_recognizer(**model)
+        self.recognizer = ExpressionRecognizer(load_predictor(**model))
+        self.recognizer.predictor.use_threads(1)  # Ray gives the process one core
         self.folder, self.crops = folder, crops
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[str]]:

@@ -12,8 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from ..recognizer import ExpressionRecognizer
 from ..tables import FORMATS, TableWriter, check_output, clear_write_errors
 from .batches import NO_FACE, Entry, Listed, copy_detector, score_batch
@@ -172,10 +170,10 @@ class ThreadEngine:
         self, recognizer: ExpressionRecognizer, folder: ImageFolder, batches: Iterable[list[Listed]], crops: bool
     ) -> Iterator[list[Entry]]:
         local = threading.local()
-        before = torch.get_num_threads()
+        before = recognizer.predictor.use_threads(1)
 
         def start() -> None:
-            torch.set_num_threads(1)  # OpenMP keeps the number per thread
+            recognizer.predictor.use_threads(1)
             # one pass at a time through each detector
             local.detector = None if crops else copy_detector(recognizer.detector)
 
@@ -186,7 +184,7 @@ class ThreadEngine:
             with ThreadPoolExecutor(self.threads, initializer=start) as pool:
                 yield from ordered_map(pool, work, batches, ahead=self.threads + 1)
         finally:
-            torch.set_num_threads(before)
+            recognizer.predictor.use_threads(before)
 
 
 def ordered_map(pool: ThreadPoolExecutor, function: Callable, items: Iterable, ahead: int) -> Iterator:

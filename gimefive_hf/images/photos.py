@@ -5,8 +5,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -57,7 +58,8 @@ def load_image(source: ImageSource) -> NDArray[np.uint8]:
 
 def _load_small_jpeg(source: ImageSource) -> NDArray[np.uint8] | None:
     """
-    A crop's JPEG file, decoded in half of PIL's time to the same pixels; None for all else, of which PIL can tell more.
+    A crop's JPEG file, decoded in a third of PIL's time to the same pixels; None for all else, of which PIL can tell
+    more: a file that was cut short, which OpenCV fills with grey, and CMYK, which it converts in another way.
     """
     if isinstance(source, bytes):
         data = source
@@ -68,23 +70,22 @@ def _load_small_jpeg(source: ImageSource) -> NDArray[np.uint8] | None:
         return None
     if len(data) > SMALL_FILE or not MIN_SIDE**2 <= _jpeg_pixels(data) <= MAX_PIXELS:
         return None
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    try:
-        pixels = decode_jpeg(
-            torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB, apply_exif_orientation=True
-        )
-    except RuntimeError:  # broken, of a kind that it does not know, or a torchvision without JPEG
+    if not data.endswith(b"\xff\xd9"):
         return None
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # None for what it cannot read
+    return None if pixels is None else cast(NDArray[np.uint8], pixels)
 
 
 def _jpeg_pixels(data: bytes) -> int:
-    """How many pixels the frame header (ITU T.81, B.2.2) of a JPEG file announces; 0 if there is none, as expected."""
+    """
+    How many pixels the frame header (ITU T.81, B.2.2) of a JPEG file announces; 0 if there is none, as expected, or if
+    it has other than one channel or three.
+    """
     at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
     while at + 9 <= len(data) and data[at] == 0xFF:
         if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # tables and reserved ones
+            if data[at + 9 : at + 10] not in (b"\x01", b"\x03"):
+                return 0
             return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return 0

@@ -12,19 +12,22 @@ from torch import Tensor, nn
 
 from ..explain.cam import cam_obstacle, linear_weights
 from ..explain.layers import as_maps
-from ..image_processing_gimefive import GiMeFiveImageProcessor
 from ..modeling_gimefive import GiMeFiveForImageClassification
-from ..recognizer import ExpressionRecognizer
 from ..tables import beside, check_output
 from ..version import __version__
+from .half_weights import store_half
+from .torch_predictor import TorchPredictor
 
 OPSET = 18
 
 
 class ExportedNetwork(nn.Module):
     """
-    `pixel_values` (n, c, h, w) → `logits` (n, labels), as the model gives them in eval mode; where CAM is exact also
-    `maps` (n, labels, h', w'): what each place adds to each class (`explain_cam`).
+    `pixel_values` (n, c, h, w) → `logits` (n, labels) of one pass, divided by the temperature; where CAM is exact also
+    `maps` (n, labels, h', w'): what each place adds to each class (`explain.cam`).
+
+    Whoever runs the file averages the logits over the views that the config names: so one file serves photos, which are
+    worth six passes, and videos, which are not.
     """
 
     def __init__(self, model: GiMeFiveForImageClassification, example: Tensor):
@@ -36,7 +39,6 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         logits, features = self.model.classify(pixel_values)
-        logits = self.model.average_views(logits, pixel_values)
         if not self.has_maps:
             return logits
         maps = as_maps(self.model, features.last_hidden_state)
@@ -44,22 +46,24 @@ class ExportedNetwork(nn.Module):
 
 
 def export_onnx(
-    recognizer: ExpressionRecognizer, output: str | Path, calibration: Callable[[], Iterator[Tensor]] | None = None
+    predictor: TorchPredictor,
+    output: str | Path,
+    calibration: Callable[[], Iterator[NDArray[np.float32]]] | None = None,
 ) -> None:
     """
     Write an .onnx file.
 
     Args:
-        recognizer: its model and processor are exported; its crop margin is noted.
-        calibration: for int8: gives batches of real `pixel_values` (n, c, h, w), from which the ranges of the
-            activations are taken; None exports fp32.
+        predictor: its model and processor are exported; its crop margin is noted.
+        calibration: for int8: gives batches of real inputs (n, c, h, w), as `prepare` makes them, from which the
+            ranges of the activations are taken; None exports fp32.
 
     Raises:
         ValueError: if the output cannot be written.
     """
     output = Path(output)
     check_output(output, (".onnx",))
-    model, processor = recognizer.model, recognizer.processor
+    model = predictor.model
     side = model.config.image_size
     example = torch.zeros(2, model.config.num_channels, side, side)
     part = beside(output)
@@ -70,7 +74,7 @@ def export_onnx(
         if calibration is not None:
             os.replace(part, scratch)
             quantize(scratch, part, calibration)
-        write_metadata(part, model, processor, recognizer.margin, "fp32" if calibration is None else "int8")
+        finish(part, predictor, "fp32" if calibration is None else "int8")
         os.replace(part, output)
     finally:
         for path in (part, scratch):
@@ -94,7 +98,7 @@ def write_graph(network: ExportedNetwork, example: Tensor, path: Path) -> None:
         )
 
 
-def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[Tensor]]) -> None:
+def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDArray[np.float32]]]) -> None:
     """
     Static quantisation of convolutions and linear layers: weights int8 per channel, activations uint8 per tensor.
 
@@ -116,7 +120,7 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[Tens
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             batch = next(self._batches, None)
-            return None if batch is None else {"pixel_values": batch.float().numpy()}
+            return None if batch is None else {"pixel_values": batch}
 
     prepared = target.with_suffix(".prepared")
     try:
@@ -136,31 +140,30 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[Tens
         prepared.unlink(missing_ok=True)
 
 
-def write_metadata(
-    path: Path,
-    model: GiMeFiveForImageClassification,
-    processor: GiMeFiveImageProcessor,
-    margin: float,
-    precision: str,
-) -> None:
+def finish(path: Path, predictor: TorchPredictor, precision: str) -> None:
     """
-    Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive.".
+    Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive."; weights in half
+    precision where that changes nothing.
 
     What the exporter noted about where each node comes from is taken out: it has paths of this machine.
     """
     import onnx
 
-    graph = onnx.load(str(path))
-    for part in (graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+    file = onnx.load(str(path))
+    for part in (file.graph, *file.graph.node, *file.graph.value_info, *file.graph.input, *file.graph.output):
         del part.metadata_props[:]
         part.ClearField("doc_string")
+    model = predictor.model
+    if precision == "fp32":
+        store_half(file.graph, {name: value.numpy() for name, value in model.state_dict().items()})
     values = {
         "gimefive.version": __version__,
         "gimefive.precision": precision,
-        "gimefive.margin": json.dumps(margin),
+        "gimefive.margin": json.dumps(predictor.margin),
         "gimefive.config": model.config.to_json_string(),
-        "gimefive.labels": json.dumps([model.config.id2label[index] for index in range(model.config.num_labels)]),
-        "gimefive.preprocessing": processor.to_json_string(),
+        "gimefive.views": "outside",  # files without this key average over the views of the config themselves
+        "gimefive.labels": json.dumps(predictor.emotions),
+        "gimefive.preprocessing": predictor.processor.to_json_string(),
     }
-    onnx.helper.set_model_props(graph, values)
-    onnx.save(graph, str(path))
+    onnx.helper.set_model_props(file, values)
+    onnx.save(file, str(path))

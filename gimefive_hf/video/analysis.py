@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..faces.cropping import FaceCrop, crop_face
 from ..faces.detections import Detection
 from ..faces.tracking import FaceTracker
 from ..recognizer import ExpressionRecognizer, Face
+from ..runtimes.predictor import Predictor, predict_and_explain_crops
 from .files import VideoFrame, VideoReader, VideoWriter
-from .live_scores import score_and_explain
 from .overlay import draw_people
 from .people import FrameResult, Person, PersonBook
 from .timeline import TimelineWriter
@@ -74,14 +73,14 @@ def watch(
     tracked = prefetch(follow(frames, tracker, recognizer.margin, every, landmarks), ahead)
     for batch in batched(tracked, batch_size):
         crops = [crop.image for sighting in batch for _, _, crop, _ in sighting.found or ()]
-        scores, heats = score_and_explain(recognizer, crops, explain, average_views)
+        scores, heats = predict_and_explain_crops(recognizer.predictor, crops, explain, average_views)
         place = 0
         for sighting in batch:
             if sighting.found is not None:
                 last = []
                 for number, detection, crop, points in sighting.found:
                     by_name = dict(zip(recognizer.emotions, scores[place].tolist(), strict=True))
-                    threshold = recognizer.model.config.confidence_threshold or 0.0
+                    threshold = recognizer.predictor.threshold
                     face = Face(detection.box, detection.score, by_name, crop, points, threshold)
                     heat = None if heats is None else heats[place]
                     last.append(book.update(number, face, heat, sighting.frame.time))
@@ -112,17 +111,17 @@ def follow(
         yield Sighting(frame, found)
 
 
-def leaving_a_core(items: Iterable[T]) -> Generator[T, None, None]:
+def leaving_a_core(items: Iterable[T], predictor: Predictor) -> Generator[T, None, None]:
     """
-    The same items, for which torch computes with one thread less: decoding, tracking and encoding run meanwhile, and
-    threads of torch that wait for a core that they keep busy would stop them all.
+    The same items, for which the network computes with one thread less: decoding, tracking and encoding run meanwhile,
+    and threads that wait for a core that these keep busy would stop them all.
     """
-    before = torch.get_num_threads()  # of this thread; torch keeps a number for each
-    torch.set_num_threads(max(1, before - 1))
+    before = predictor.use_threads(1)
+    predictor.use_threads(max(1, before - 1))
     try:
         yield from items
     finally:
-        torch.set_num_threads(before)
+        predictor.use_threads(before)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -235,7 +234,7 @@ def annotate_video(
             time_constant=time_constant,
             batch_size=size,
         )
-        results = prefetch(leaving_a_core(results), size)
+        results = prefetch(leaving_a_core(results, recognizer.predictor), size)
         try:
             if output is not None:
                 shape = (reader.width, reader.height, reader.time_base, reader.rate)

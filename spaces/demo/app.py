@@ -13,8 +13,8 @@ import image_tab
 import video_tab
 import webcam_tab
 
-from gimefive_hf import ExpressionRecognizer
-from gimefive_hf.runtimes.backends import has_bf16, make_recognizer
+from gimefive_hf import ExpressionRecognizer, from_pretrained
+from gimefive_hf.runtimes.backends import has_bf16
 
 MAX_FILE_SIZE = "20mb"
 
@@ -39,7 +39,7 @@ CSS = """
 def build(model: str = "gimefive") -> gr.Blocks:
     """The page with its tabs, around one recogniser for photos and a faster one for moving pictures, where there is."""
     fer = ExpressionRecognizer.from_pretrained(model)
-    fast = make_recognizer(model, precision="bf16") if has_bf16() else fer
+    fast = from_pretrained(model, precision="bf16") if has_bf16() else fer
     # Uploads are deleted when they are older than a minute; looked for once a minute.
     with gr.Blocks(title="GiMeFive", analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.Markdown(INTRO)

@@ -1,0 +1,53 @@
+"""Test-time augmentation in numpy: the zoomed and mirrored images over which a model's config averages."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def views(inputs: NDArray[np.float32], flip: bool, zooms: Sequence[float]) -> list[NDArray[np.float32]]:
+    """`inputs` (n, c, h, w) as they are, zoomed by each factor, and with `flip` the mirror images of all."""
+    found = [inputs, *(zoom(inputs, factor) for factor in zooms)]
+    return [*found, *(view[..., ::-1] for view in found)] if flip else found
+
+
+def zoom(inputs: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """As `modeling_gimefive.zoom`: enlarged about the centre; below 1 the edge's pixels fill the margin."""
+    rows, columns = (zoom_matrix(length, factor) for length in inputs.shape[2:])
+    return rows @ inputs @ columns.T
+
+
+@lru_cache(maxsize=64)
+def zoom_matrix(length: int, factor: float) -> NDArray[np.float32]:
+    """Matrix (length, length): each result is interpolated between the two pixels beside its place, or the border's."""
+    centre = (length - 1) / 2
+    places = np.clip((np.arange(length) - centre) / factor + centre, 0, length - 1)
+    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)
+
+
+def enlarge(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Maps (n, h, w) brought to `size`, bilinearly between the centres of their cells, as torch's interpolation."""
+    rows, columns = (enlarge_matrix(*lengths) for lengths in zip(maps.shape[1:], size, strict=True))
+    return rows @ maps @ columns.T
+
+
+@lru_cache(maxsize=64)
+def enlarge_matrix(source: int, target: int) -> NDArray[np.float32]:
+    """Matrix (target, source)."""
+    places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(source))).astype(np.float32)
+
+
+def scale_maps(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """As `explain.layers.scale_maps`: each map (n, h, w) stretched to [0, 1], enlarged to `size`, stretched again."""
+    maps = stretch(maps)
+    return maps if maps.shape[1:] == size else stretch(enlarge(maps, size))
+
+
+def stretch(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(maps - min) / (max - min) of each map (n, h, w), 0 where max = min."""
+    maps = maps - maps.min(axis=(1, 2), keepdims=True)
+    top = maps.max(axis=(1, 2), keepdims=True)
+    return (maps / np.maximum(top, np.finfo(np.float32).tiny) * (top > 0)).astype(np.float32)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .recognizer import ExpressionRecognizer
+    from ..recognizer import ExpressionRecognizer
 
     fer = ExpressionRecognizer(load_predictor(**model_options(args)))
     if not args.json:

@@ -72,7 +72,7 @@ def test_help_and_results_need_no_torch():
     script = """
 import contextlib, io, sys
 from gimefive_hf.cli import COMMANDS, main
-import gimefive_hf.result_queries
+import evaluation.queries
 commands = [name for name in COMMANDS if name != "train"]  # whose flags name the networks and corpora there are
 for arguments in ([], *([name] for name in commands)):
     with contextlib.redirect_stdout(io.StringIO()) as text:

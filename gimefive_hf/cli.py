@@ -4,10 +4,13 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
 
 from .terminal import escape_what_cannot_be_printed, terminal_text
 
-# Subcommand → its line of help. Its module in `commands` has add_arguments(parser) and run(args) → exit code.
+# Subcommand → its line of help. Its module, in `commands` or at an entry point of the group `gimefive.commands`,
+# has add_arguments(parser) and run(args) → exit code.
 COMMANDS = {
     "predict": "score the faces in photos",
     "demo": "open the demo in the browser",
@@ -20,6 +23,30 @@ COMMANDS = {
     "explain": "show what each expression is seen by: heat maps of the faces in photos",
 }
 
+# Subcommand → the extra that has what it needs beyond the library's own requirements.
+EXTRAS = {
+    "demo": "demo",
+    "explorer": "explorer",
+    "score": "score",
+    "video": "video",
+    "webcam": "video",
+    "export": "onnx",
+    "train": "train",
+    "explain": "explain",
+}
+
+
+def command_module(name: str) -> ModuleType:
+    """The module of a subcommand. Raises ValueError for one of another package that is not installed."""
+    for entry in entry_points(group="gimefive.commands", name=name):
+        return entry.load()
+    try:
+        return import_module(f".commands.{name}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.commands.{name}":
+            raise
+        raise ValueError("this command is not installed: pip install -e . in a clone, or the wheel") from None
+
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser with all subcommands; only that of `command` gets its arguments, so that only it is imported."""
@@ -31,7 +58,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, help_line in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=help_line, description=help_line)
         if name == command:
-            module = import_module(f".commands.{name}", __package__)
+            module = command_module(name)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     return parser
@@ -45,13 +72,20 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
     escape_what_cannot_be_printed()
-    args = build_parser(command).parse_args(argv)
     # Loading a small model needs no progress bar; commands that take long show their own.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        args = build_parser(command).parse_args(argv)
         return args.run(args)
     except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"gimefive {args.command}: {terminal_text(str(error))}", file=sys.stderr)
+        print(f"gimefive {command}: {terminal_text(str(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package in (__package__, "evaluation", "training"):  # our own mistake
+            raise
+        advice = f'pip install "gimefive[{EXTRAS[command]}]"' if command in EXTRAS else f"pip install {package}"
+        print(f"gimefive {command}: this needs the package {package}: {advice}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -59,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # the system's no: a full disk, a folder that is gone
-        print(f"gimefive {args.command}: {terminal_text(system_error(error))}", file=sys.stderr)
+        print(f"gimefive {command}: {terminal_text(system_error(error))}", file=sys.stderr)
         return 2
 
 

@@ -28,7 +28,7 @@ def require_free_port(host: str, port: int) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not APP.is_file():
-        raise ValueError("the demo is part of the repository (spaces/demo); run this from a clone, installed by `make`")
+        raise ValueError("the demo (spaces/demo) is not installed: pip install -e . in a clone, or the wheel")
     require_free_port(args.host, args.port)
     sys.path.insert(0, str(APP.parent))
     app = runpy.run_path(str(APP))

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not APP.is_file():
-        raise ValueError("the explorer is part of the repository (spaces/explorer); run this from a clone")
+        raise ValueError("the explorer (spaces/explorer) is not installed: pip install -e . in a clone, or the wheel")
     missing = [name for name in ("streamlit", "plotly", "pandas", "pyarrow") if find_spec(name) is None]
     if missing:
-        raise ValueError(f"the explorer needs {', '.join(missing)}: pip install -r spaces/explorer/requirements.txt")
+        raise ValueError(f'the explorer needs {", ".join(missing)}: pip install "gimefive[explorer]"')
     environment = dict(os.environ)
     if args.store is not None:
         if not args.store.is_dir():
@@ -31,4 +31,5 @@ def run(args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += [f"--server.address={args.host}", f"--server.port={args.port}"]
     command += [f"--server.headless={str(args.no_browser).lower()}", "--browser.gatherUsageStats=false"]
+    command += ["--server.showEmailPrompt=false"]  # Streamlit asks every new account
     return subprocess.run(command, env=environment, cwd=APP.parent).returncode

@@ -64,12 +64,17 @@ def tiny_processor() -> GiMeFiveImageProcessor:
 
 
 @pytest.fixture
-def tiny_checkpoint(tiny_model, tiny_processor, tmp_path) -> Path:
+def tiny_checkpoint(tmp_path) -> Path:
+    return make_tiny_checkpoint(tmp_path)
+
+
+def make_tiny_checkpoint(folder: Path) -> Path:
     """A saved tiny model with its processor and code."""
-    folder = tmp_path / "tiny"
-    tiny_model.save_pretrained(folder)
-    tiny_processor.save_pretrained(folder)
-    return folder
+    torch.manual_seed(0)
+    config = GiMeFiveConfig(widths=[4, 8], classifier_widths=[8], image_size=16)
+    GiMeFiveForImageClassification(config).eval().save_pretrained(folder / "tiny")
+    GiMeFiveImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder / "tiny")
+    return folder / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -95,19 +100,25 @@ def bundled() -> ExpressionRecognizer:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo_model() -> str:
+    """What the running demo loads; a test module may name another."""
+    return "gimefive"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, demo_model):
     """(URL, folder of Gradio's uploads) of the running demo."""
     uploads = tmp_path_factory.mktemp("uploads")
     patch = pytest.MonkeyPatch()
     patch.setenv("GRADIO_TEMP_DIR", str(uploads))
     patch.syspath_prepend(str(DEMO))
     import app
+    import gradio as gr
 
-    page = app.build("gimefive")
-    page.queue()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, max_file_size=app.MAX_FILE_SIZE, show_error=True)
+    url = app.launch(str(demo_model), port=None, block=False)
     yield url, uploads
-    page.close()
+    gr.close_all()
     patch.undo()
-    for name in ("app", "image_tab", "video_tab", "webcam_tab", "photo"):
-        sys.modules.pop(name, None)
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("app", "image_tab", "video_tab", "webcam_tab", "photo", "server"):
+            del sys.modules[name]

@@ -1,5 +1,8 @@
 """The Space's image tab in a real browser and through gradio_client."""
 
+import io
+from pathlib import Path
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -115,14 +118,20 @@ def test_client_api(demo, two_faces, bundled, tmp_path):
 def test_upload_input_gives_the_bytes_and_deletes_the_file(demo, two_faces, tmp_path):
     from gradio.data_classes import ImageData
     from photo import Photo, to_data_url
+    from server.uploads import Uploads
 
-    upload = tmp_path / "upload.png"
-    upload.write_bytes(two_faces.read_bytes())
-    photo = Photo(render=False)
-    assert photo.preprocess(ImageData(path=str(upload), orig_name="me.png")) == ("me.png", two_faces.read_bytes())
-    assert not upload.exists()
-    with pytest.raises(gr.Error, match="upload it again"):
-        photo.preprocess(ImageData(path=str(upload), orig_name="me.png"))
+    uploads = Uploads(tmp_path)
+    data = two_faces.read_bytes()
+    path = uploads.add("me.png", io.BytesIO(data), len(data))
+    photo = Photo(uploads=uploads, render=False)
+    with pytest.raises(gr.Error, match="Upload it again"):
+        photo.preprocess(ImageData(path=path, orig_name="me.png"))  # no request has claimed it
+    uploads.claim([path])
+    assert photo.preprocess(ImageData(path=path, orig_name="me.png")) == ("me.png", data)
+    assert not Path(path).exists()
+    with pytest.raises(gr.Error, match="Upload it again"):
+        photo.preprocess(ImageData(path=path, orig_name="me.png"))
     name, data = photo.preprocess(ImageData(url=to_data_url(np.zeros((9, 9, 3), np.uint8))))
     assert name == "snapshot"
     assert data[:2] == b"\xff\xd8"
+    uploads.close()

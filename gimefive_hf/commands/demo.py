@@ -13,6 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also answer to this name, as behind a proxy; may be given several times (default: loopback and --host)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 
@@ -32,5 +39,6 @@ def run(args: argparse.Namespace) -> int:
     require_free_port(args.host, args.port)
     sys.path.insert(0, str(APP.parent))
     app = runpy.run_path(str(APP))
-    app["launch"](model=args.model, host=args.host, port=args.port, open_browser=not args.no_browser)
+    options = {"host": args.host, "port": args.port, "open_browser": not args.no_browser}
+    app["launch"](model=args.model, allowed=args.allow_host, **options)
     return 0

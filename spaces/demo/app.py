@@ -5,6 +5,8 @@ The GiMeFive Space: a photo in, six scores a face with their evidence out.
 """
 
 import os
+import signal
+from collections.abc import Iterable
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -12,11 +14,11 @@ import gradio as gr
 import image_tab
 import video_tab
 import webcam_tab
+from server.serve import open_place, serve
+from server.uploads import Uploads
 
 from gimefive_hf import ExpressionRecognizer, from_pretrained
 from gimefive_hf.runtimes.backends import has_bf16
-
-MAX_FILE_SIZE = "20mb"
 
 INTRO = """
 # GiMeFive
@@ -36,37 +38,39 @@ CSS = """
 """
 
 
-def build(model: str = "gimefive") -> gr.Blocks:
+def build(uploads: Uploads, model: str = "gimefive") -> gr.Blocks:
     """The page with its tabs, around one recogniser for photos and a faster one for moving pictures, where there is."""
     fer = ExpressionRecognizer.from_pretrained(model)
     fast = from_pretrained(model, precision="bf16") if has_bf16() else fer
-    # Uploads are deleted when they are older than a minute; looked for once a minute.
-    with gr.Blocks(title="GiMeFive", analytics_enabled=False, delete_cache=(60, 60)) as page:
+    with gr.Blocks(title="GiMeFive", analytics_enabled=False) as page:
         gr.Markdown(INTRO)
         with gr.Tabs():
             with gr.Tab("Image", id="image"):
-                image_tab.build(fer)
+                image_tab.build(fer, uploads)
             with gr.Tab("Video", id="video"):
-                video_tab.build(fast)
+                video_tab.build(fast, uploads)
             with gr.Tab("Webcam", id="webcam"):
-                webcam_tab.build(fast)
+                webcam_tab.build(fast, uploads)
         gr.Markdown(NOTE, elem_id="note")
     return page
 
 
-def launch(model: str = "gimefive", host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False) -> None:
-    """Build the page and serve it until interrupted."""
-    page = build(model)
-    page.queue(max_size=32, default_concurrency_limit=1)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=open_browser,
-        max_file_size=MAX_FILE_SIZE,
-        theme=gr.themes.Soft(),
-        css=CSS,
-        show_error=True,
-    )
+def launch(
+    model: str = "gimefive",
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    open_browser: bool = False,
+    allowed: Iterable[str] = (),
+    block: bool = True,
+) -> str:
+    """Build the page and serve it until interrupted, or with `block` off in the background; returns its address."""
+    uploads = open_place()
+    page = build(uploads, model)
+    url = serve(page, uploads, host, port, allowed, inbrowser=open_browser, theme=gr.themes.Soft(), css=CSS)
+    if block:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: uploads are deleted
+        page.block_thread()
+    return url
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 from photo import Photo, image_html, shrink, to_data_url
+from server.uploads import Uploads
 
 from gimefive_hf import ExpressionRecognizer, Face, load_image
 from gimefive_hf.drawing.marks import COLOR_MAPS, color_map, draw_boxes, draw_landmarks, overlay_heat
@@ -19,12 +20,17 @@ CLOSE_UP_SIDE = 320
 FAST_METHODS = [name for name in METHODS if name not in ("score-cam", "occlusion", "integrated-gradients")]
 
 
-def build(fer: ExpressionRecognizer) -> None:
+def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
     with gr.Row():
         with gr.Column(min_width=300):
             photo = Photo(
-                sources=["upload", "clipboard", "webcam"], type="filepath", label="Photo", elem_id="photo", height=360
+                uploads=uploads,
+                sources=["upload", "clipboard", "webcam"],
+                type="filepath",
+                label="Photo",
+                elem_id="photo",
+                height=360,
             )
             is_crop = gr.Checkbox(label="The picture is one face, already cropped", elem_id="is-crop")
             number = gr.Radio([], label="Face", elem_id="face-number", visible=False)

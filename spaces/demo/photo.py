@@ -3,13 +3,14 @@
 import base64
 import binascii
 import io
-from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 from gradio.data_classes import Base64ImageData, ImageData
 from numpy.typing import NDArray
 from PIL import Image
+from server.uploads import Uploads
 
 # The browser keeps the photo at this size at most and sends it along when another face or method is chosen.
 HELD_SIDE = 1600
@@ -21,25 +22,24 @@ class Photo(gr.Image):
 
     The upload is deleted before the function runs, so that no face stays on the server's disk; the browser keeps the
     photo as a data URL. Nothing is decoded here: what is wrong with the file is for `load_image` to say, which names
-    no folder.
+    no folder. `uploads` is the only place that a file is read from.
     """
 
     is_template = True  # in the browser it is the gr.Image it derives from
 
+    def __init__(self, *args: Any, uploads: Uploads, **kwargs: Any) -> None:
+        self.uploads = uploads
+        super().__init__(*args, **kwargs)
+
     def preprocess(self, payload: ImageData | None) -> tuple[str, bytes] | None:
         if payload is None:
             return None
-        if payload.url and payload.url.startswith("data:"):
-            return "snapshot", decode_data_url(payload.url)
-        if payload.path is None:
-            raise gr.Error("No photo arrived; please try again.", print_exception=False)
-        path = Path(payload.path)
         try:
-            return payload.orig_name or path.name, path.read_bytes()
-        except FileNotFoundError:
-            raise gr.Error("This photo was deleted after its request; please upload it again.") from None
-        finally:
-            path.unlink(missing_ok=True)
+            if payload.url and payload.url.startswith("data:"):
+                return "snapshot", decode_data_url(payload.url)
+            return payload.orig_name or "photo", self.uploads.take(payload.path)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
     def postprocess(self, value: str | None) -> Base64ImageData | None:
         return None if value is None else Base64ImageData(url=value)

@@ -5,10 +5,12 @@ import html
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pandas as pd
 from gradio.data_classes import FileData
+from server.uploads import NotAnUploadError, Uploads
 
 from gimefive_hf import ExpressionRecognizer
 from gimefive_hf.explain import METHODS
@@ -23,21 +25,27 @@ EXAMPLE = Path(__file__).parent / "examples" / "moving_face.mp4"
 
 
 class Clip(gr.Video):
-    """A video input whose function gets (name, path) of the upload as it came, or None; the function deletes it."""
+    """A video input whose function gets (name, path) of the upload as it came, or None; the function drops it."""
 
     is_template = True  # in the browser it is the gr.Video it derives from
+
+    def __init__(self, *args: Any, uploads: Uploads, **kwargs: Any) -> None:
+        self.uploads = uploads
+        super().__init__(*args, **kwargs)
 
     def preprocess(self, payload: FileData | None) -> tuple[str, Path] | None:
         if payload is None:
             return None
-        return payload.orig_name or Path(payload.path).name, Path(payload.path)
+        if not self.uploads.is_claimed(payload.path):
+            raise gr.Error(str(NotAnUploadError()), print_exception=False)
+        return payload.orig_name or "clip", Path(payload.path)
 
 
-def build(fer: ExpressionRecognizer) -> None:
+def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
     with gr.Row():
         with gr.Column(min_width=300):
-            clip = Clip(sources=["upload", "webcam"], label="Clip", elem_id="clip", height=320)
+            clip = Clip(uploads=uploads, sources=["upload", "webcam"], label="Clip", elem_id="clip", height=320)
             gr.Markdown(
                 f"Up to {MAX_SECONDS} seconds are taken, of any common format. The clip is deleted when it has been "
                 "processed; upload it again to try other settings."
@@ -69,11 +77,9 @@ def build(fer: ExpressionRecognizer) -> None:
             return "⚠️ Upload or record a clip first.", "", "", gr.update(visible=False)
         name, path = upload
         try:
-            if not path.is_file():
-                return "⚠️ This clip was deleted after its request; please upload it again.", "", "", gr.skip()
             return show(name, path, method_name, step, landmarks_on, progress)
         finally:
-            path.unlink(missing_ok=True)
+            uploads.drop(str(path))
 
     def run_example(method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
         return show(EXAMPLE.name, EXAMPLE, method_name, step, landmarks_on, progress)
@@ -93,7 +99,7 @@ def build(fer: ExpressionRecognizer) -> None:
         except ValueError as error:
             raise gr.Error(str(error).replace(path.name, name, 1), print_exception=False) from None
         finally:
-            path.unlink(missing_ok=True)
+            uploads.drop(str(path))
         # pandas writes None where a cell is empty
         rows = pd.read_csv(io.BytesIO(table)).astype(object)
         return {

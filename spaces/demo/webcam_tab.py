@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 from photo import Photo, decode_data_url, image_html
+from server.uploads import Uploads
 
 from gimefive_hf import ExpressionRecognizer, load_image
 from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
@@ -43,12 +44,14 @@ def new_session(fer: ExpressionRecognizer) -> Session:
     return Session(FaceTracker(fer.detector, keep=2.0), PersonBook(fer.emotions, time_constant=0.3, hold=5))
 
 
-def build(fer: ExpressionRecognizer) -> None:
+def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
     held = gr.State(None, time_to_live=SESSION_SECONDS)
     with gr.Row():
         with gr.Column(min_width=300):
-            camera = Photo(sources=["webcam"], streaming=True, label="Camera", elem_id="camera", height=360)
+            camera = Photo(
+                uploads=uploads, sources=["webcam"], streaming=True, label="Camera", elem_id="camera", height=360
+            )
             with gr.Row():
                 show_heat = gr.Checkbox(True, label="Heat map", elem_id="live-heat")
                 show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")

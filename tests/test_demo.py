@@ -123,7 +123,7 @@ def test_upload_input_gives_the_bytes_and_deletes_the_file(demo, two_faces, tmp_
     uploads = Uploads(tmp_path)
     data = two_faces.read_bytes()
     path = uploads.add("me.png", io.BytesIO(data), len(data))
-    photo = Photo(uploads=uploads, render=False)
+    photo = Photo(render=False).kept_in(uploads)
     with pytest.raises(gr.Error, match="Upload it again"):
         photo.preprocess(ImageData(path=path, orig_name="me.png"))  # no request has claimed it
     uploads.claim([path])

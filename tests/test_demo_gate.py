@@ -169,7 +169,7 @@ def test_the_ledger_reads_and_deletes_nothing_else_without_the_gate(demo, victim
     uploads = Uploads(victim.parent)
     for component, model in ((Photo, ImageData), (Clip, FileData)):
         with pytest.raises(gr.Error, match="not uploaded"):
-            component(uploads=uploads, render=False).preprocess(model(path=str(victim)))
+            component(render=False).kept_in(uploads).preprocess(model(path=str(victim)))
     uploads.drop(str(victim))
     uploads.close()
     assert victim.exists()
@@ -359,9 +359,9 @@ def test_the_ledger_sweeps_by_owner_and_age(demo, tmp_path):
     uploads.bind([queued], "alive")
     uploads.bind([ended], "gone")
     now = time.monotonic()
-    uploads.sweep({"alive"}, now)
+    uploads.drop_all(uploads.overdue({"alive"}, now))
     assert [Path(path).exists() for path in (queued, waiting, ended)] == [True, True, False]
-    uploads.sweep({"alive"}, now + 10 * UNCLAIMED_SECONDS)
+    uploads.drop_all(uploads.overdue({"alive"}, now + 10 * UNCLAIMED_SECONDS))
     assert [Path(path).exists() for path in (queued, waiting, ended)] == [True, False, False]
     with pytest.raises(FullError):
         uploads.add("big.mp4", io.BytesIO(b"x"), MAX_BYTES)

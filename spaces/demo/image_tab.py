@@ -25,13 +25,8 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             photo = Photo(
-                uploads=uploads,
-                sources=["upload", "clipboard", "webcam"],
-                type="filepath",
-                label="Photo",
-                elem_id="photo",
-                height=360,
-            )
+                sources=["upload", "clipboard", "webcam"], type="filepath", label="Photo", elem_id="photo", height=360
+            ).kept_in(uploads)
             is_crop = gr.Checkbox(label="The picture is one face, already cropped", elem_id="is-crop")
             number = gr.Radio([], label="Face", elem_id="face-number", visible=False)
             with gr.Row():

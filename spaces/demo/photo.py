@@ -3,7 +3,7 @@
 import base64
 import binascii
 import io
-from typing import Any
+from typing import Self
 
 import gradio as gr
 import numpy as np
@@ -27,9 +27,12 @@ class Photo(gr.Image):
 
     is_template = True  # in the browser it is the gr.Image it derives from
 
-    def __init__(self, *args: Any, uploads: Uploads, **kwargs: Any) -> None:
+    uploads: Uploads
+
+    def kept_in(self, uploads: Uploads) -> Self:
+        """Name the ledger; no parameter, because Gradio reads a component's settings off its signature."""
         self.uploads = uploads
-        super().__init__(*args, **kwargs)
+        return self
 
     def preprocess(self, payload: ImageData | None) -> tuple[str, bytes] | None:
         if payload is None:

@@ -5,7 +5,7 @@ import html
 import io
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import gradio as gr
 import pandas as pd
@@ -29,9 +29,12 @@ class Clip(gr.Video):
 
     is_template = True  # in the browser it is the gr.Video it derives from
 
-    def __init__(self, *args: Any, uploads: Uploads, **kwargs: Any) -> None:
+    uploads: Uploads
+
+    def kept_in(self, uploads: Uploads) -> Self:
+        """Name the ledger; no parameter, because Gradio reads a component's settings off its signature."""
         self.uploads = uploads
-        super().__init__(*args, **kwargs)
+        return self
 
     def preprocess(self, payload: FileData | None) -> tuple[str, Path] | None:
         if payload is None:
@@ -45,7 +48,7 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
     with gr.Row():
         with gr.Column(min_width=300):
-            clip = Clip(uploads=uploads, sources=["upload", "webcam"], label="Clip", elem_id="clip", height=320)
+            clip = Clip(sources=["upload", "webcam"], label="Clip", elem_id="clip", height=320).kept_in(uploads)
             gr.Markdown(
                 f"Up to {MAX_SECONDS} seconds are taken, of any common format. The clip is deleted when it has been "
                 "processed; upload it again to try other settings."

@@ -49,9 +49,8 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     held = gr.State(None, time_to_live=SESSION_SECONDS)
     with gr.Row():
         with gr.Column(min_width=300):
-            camera = Photo(
-                uploads=uploads, sources=["webcam"], streaming=True, label="Camera", elem_id="camera", height=360
-            )
+            camera = Photo(sources=["webcam"], streaming=True, label="Camera", elem_id="camera", height=360)
+            camera.kept_in(uploads)
             with gr.Row():
                 show_heat = gr.Checkbox(True, label="Heat map", elem_id="live-heat")
                 show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")

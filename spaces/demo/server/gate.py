@@ -105,9 +105,7 @@ class Gate:
         kept: list[str] = []
         try:
             # Starlette spools to files without a name, which vanish with the request however it ends
-            form = Request(request.scope, capped(request.receive, limit)).form(
-                max_files=MAX_FILES, max_fields=MAX_FILES
-            )
+            limited = Request(request.scope, capped(request.receive, limit))
             async with limited.form(max_files=MAX_FILES, max_fields=MAX_FILES) as parts:
                 for _, file in parts.multi_items():
                     if not isinstance(file, str):

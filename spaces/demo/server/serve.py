@@ -71,4 +71,4 @@ async def keep_clean(uploads: Uploads, page: gr.Blocks) -> None:
         await asyncio.sleep(SWEEP_SECONDS)
         alive = living_events(page)
         unread.sweep(alive)
-        await run_in_threadpool(uploads.sweep, alive)
+        await run_in_threadpool(uploads.drop_all, uploads.overdue(alive))

@@ -126,13 +126,19 @@ class Uploads:
                 return
         shutil.rmtree(Path(path).parent, ignore_errors=True)
 
-    def sweep(self, alive: set[str], now: float | None = None) -> None:
-        """Delete what belonged to an event that has ended, and what nobody claimed in `UNCLAIMED_SECONDS`."""
+    def overdue(self, alive: set[str], now: float | None = None) -> list[str]:
+        """
+        What belonged to an event that has ended, and what nobody claimed in `UNCLAIMED_SECONDS`.
+
+        `alive` must be of this very moment: a file that was bound since would be taken for an ended event's.
+        """
         now = time.monotonic() if now is None else now
         with self.mutex:
             ended = [path for path, file in self.files.items() if file.event is not None and file.event not in alive]
-            old = [p for p, file in self.files.items() if not file.claimed and file.came < now - UNCLAIMED_SECONDS]
-        for path in ended + old:
+            return ended + [p for p, f in self.files.items() if not f.claimed and f.came < now - UNCLAIMED_SECONDS]
+
+    def drop_all(self, paths: Iterable[str]) -> None:
+        for path in paths:
             self.drop(path)
 
     def close(self) -> None:

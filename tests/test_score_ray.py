@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,6 +70,24 @@ def test_the_command_without_an_address(tmp_path, capsys):
     assert (tmp_path / "ray.parquet").read_bytes() == (tmp_path / "local.parquet").read_bytes()
 
 
+@pytest.mark.slow  # starts a Ray of its own
+def test_a_ray_of_our_own_listens_to_this_machine_only():
+    """In a process of its own, because a Ray of the cluster above would be taken."""
+    code = """
+import os, psutil
+from gimefive_hf.folders.ray_engine import connect
+ray, _ = connect(None, 1)
+assert ray.get(ray.remote(lambda: 7).remote()) == 7
+me = psutil.Process()
+sockets = [c for p in [me, *me.children(recursive=True)] for c in p.net_connections("inet") if c.status == "LISTEN"]
+print(len(sockets) > 3, sorted({c.laddr.ip.removeprefix("::ffff:") for c in sockets}), dict(os.environ).get(
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"))
+ray.shutdown()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True ['127.0.0.1'] None\n", done.stderr
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -102,9 +122,6 @@ def test_without_ray(tmp_path, capsys, monkeypatch):
 
 
 def test_ray_is_not_imported_unless_asked_for(tmp_path):
-    import subprocess
-    import sys
-
     code = "import sys, gimefive_hf.folders.scoring, gimefive_hf.folders.ray_engine; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr

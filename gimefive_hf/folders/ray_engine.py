@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -35,7 +36,7 @@ class RayEngine:
         model: arguments of `load_predictor`, with which every worker loads the network: package and model must be
             there on every machine.
         address: HOST:PORT of the cluster's head, or "auto" for the cluster that this machine belongs to; None starts a
-            Ray of this machine alone and stops it afterwards.
+            Ray of this machine alone, which nobody else can reach, and stops it afterwards.
         workers: processes, of one core each; None for as many as the cluster has cores.
     """
 
@@ -125,7 +126,8 @@ def connect(address: str | None, workers: int | None = None) -> tuple[Any, bool]
         return ray, False
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address is None:
-        ray.init("local", num_cpus=workers, include_dashboard=False, **options)
+        with on_loopback():
+            ray.init("local", num_cpus=workers, include_dashboard=False, **options)
         return ray, True
     try:
         ray.init(address, **options)
@@ -133,6 +135,29 @@ def connect(address: str | None, workers: int | None = None) -> tuple[Any, bool]
         last = str(error).strip().splitlines()[0]
         raise ValueError(f"no Ray cluster at {address} ({last}); `ray start` on this machine joins it to one") from None
     return ray, True
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """
+    A Ray that is started meanwhile listens on the loopback address only: it runs whatever it is sent.
+
+    Given the address itself, Ray replaces it by one that other machines reach, and then listens on all interfaces. What
+    makes it use loopback is its switch for systems on which it builds no cluster, which it reads when it is imported.
+    """
+    from ray._private import ray_constants
+
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False  # for its processes, and for this one
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before[0]
 
 
 def check_answer(address: str) -> None:

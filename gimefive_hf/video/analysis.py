@@ -23,10 +23,9 @@ from ..faces.detections import Detection
 from ..faces.tracking import FaceTracker
 from ..recognizer import ExpressionRecognizer, Face
 from ..runtimes.predictor import Predictor, predict_and_explain_crops
-from .files import VideoFrame, VideoReader, VideoWriter
-from .overlay import draw_people
+from .files import VideoFrame, VideoReader
+from .outputs import VideoOutputs
 from .people import FrameResult, Person, PersonBook
-from .timeline import TimelineWriter
 
 T = TypeVar("T")
 
@@ -217,11 +216,10 @@ def annotate_video(
 
     Raises:
         ValueError: if the input is no video or has no frame; nothing is left behind then.
+        OSError: if the disk is full or the outputs' folder is gone; likewise.
     """
     summary = VideoSummary()
     people: set[int] = set()
-    writer: VideoWriter | None = None
-    table: TimelineWriter | None = None
     with VideoReader(source) as reader:
         size = int(np.clip(BATCH_PIXELS // (reader.width * reader.height), 1, 8))
         results = watch(
@@ -235,32 +233,22 @@ def annotate_video(
             batch_size=size,
         )
         results = prefetch(leaving_a_core(results, recognizer.predictor), size)
+        outputs: VideoOutputs | None = None
         try:
-            if output is not None:
-                shape = (reader.width, reader.height, reader.time_base, reader.rate)
-                writer = VideoWriter(output, *shape, audio=reader if audio else None)
-            if timeline is not None:
-                table = TimelineWriter(Path(timeline), recognizer.emotions, landmarks)
+            outputs = VideoOutputs(recognizer, reader, output, timeline, landmarks, audio)
             for result in results:
                 if stop() or (max_seconds is not None and result.frame.time > max_seconds):
                     summary.stopped = True
                     break
                 count(summary, people, result)
-                if table is not None:
-                    table.write(result)
-                if writer is not None and result.frame.image is not None:
-                    writer.write(draw_people(result.frame.image, result.people), result.frame.time)
+                outputs.write(result)
                 progress(summary.frames, reader.frame_count)
             results.close()  # its threads read the file, which must stay open until they have ended
-            if writer is not None:
-                writer.close(whole=not summary.stopped)
-            if table is not None:
-                table.close()
+            outputs.close(whole=not summary.stopped)
         except BaseException:
             results.close()
-            for part in (writer, table):
-                if part is not None:
-                    part.abort()
+            if outputs is not None:
+                outputs.abort()
             raise
     return summary
 

@@ -122,7 +122,7 @@ class ExpressionRecognizer:
                 torch, which is the default, also those of transformers' `from_pretrained`, such as `revision`.
 
         Raises:
-            ValueError: if there is no such model, or options contradict each other.
+            ValueError: if there is no such model, it is not whole, or options contradict each other.
         """
         return cls(load_predictor(pretrained_model_name_or_path, **options), None, detector, margin)
 

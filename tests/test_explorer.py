@@ -4,7 +4,11 @@ import io
 import json
 import runpy
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -243,20 +247,31 @@ def test_command_refuses_a_missing_store(tmp_path):
         command_explorer.run(parser.parse_args(["--store", str(tmp_path / "none")]))
 
 
-def test_command_starts_streamlit(tmp_path, monkeypatch):
-    import argparse
-    import subprocess
+def test_command_starts_streamlit_and_ends_with_it(tmp_path):
+    """What a process manager does: SIGTERM to the command ends the server too."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gimefive_hf.cli", "explorer", "--store", str(tmp_path), "--port", str(port)]
+    process = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        assert answers(port, lambda: process.poll() is None), process.communicate()[0]
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        assert f"GIMEFIVE_STORE={tmp_path}".encode() in environment
+        process.terminate()
+        process.wait(30)
+        with socket.create_server(("127.0.0.1", port)):
+            pass  # nobody holds the port any more
+    finally:
+        process.kill()
+        process.communicate()
 
-    started = {}
 
-    def run(command, env, cwd):
-        started.update(command=command, env=env, cwd=cwd)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(command_explorer.subprocess, "run", run)
-    parser = argparse.ArgumentParser()
-    command_explorer.add_arguments(parser)
-    assert command_explorer.run(parser.parse_args(["--store", str(tmp_path), "--port", "1234", "--no-browser"])) == 0
-    assert started["command"][:4] == [sys.executable, "-m", "streamlit", "run"]
-    assert "--server.port=1234" in started["command"]
-    assert started["env"]["GIMEFIVE_STORE"] == str(tmp_path)
+def answers(port: int, alive) -> bool:
+    """Whether Streamlit's health check answers while its process lives."""
+    while alive():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as response:
+                return response.read() == b"ok"
+        except OSError:
+            time.sleep(0.2)
+    return False

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,4 +31,6 @@ def run(args: argparse.Namespace) -> int:
     command += [f"--server.address={args.host}", f"--server.port={args.port}"]
     command += [f"--server.headless={str(args.no_browser).lower()}", "--browser.gatherUsageStats=false"]
     command += ["--server.showEmailPrompt=false"]  # Streamlit asks every new account
-    return subprocess.run(command, env=environment, cwd=APP.parent).returncode
+    os.chdir(APP.parent)
+    # In the place of this process, so that whoever ends it ends the server too.
+    os.execve(sys.executable, command, environment)

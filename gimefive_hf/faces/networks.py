@@ -3,10 +3,12 @@
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,22 @@ MODELS_DIR = Path(__file__).parent / "models"
 GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A network in the memory of one process, where one pass at a time may go through it."""
+
+    interpreter: Any
+    given: int
+    shape: tuple[int, ...]
+    wanted: tuple[int, ...]
+    process: int = field(default_factory=os.getpid)
+    lock: Any = field(default_factory=Lock)
+
+
 class FaceNetwork:
     """
-    One of the networks in `models`. It may be called by several threads; they wait for each other.
+    One of the networks in `models`. It may be called by several threads; they wait for each other. It can be pickled,
+    and a copy in another process, sent there or made by a fork, loads the file anew.
 
     Args:
         file: its name.
@@ -26,24 +41,33 @@ class FaceNetwork:
     """
 
     def __init__(self, file: str, outputs: Sequence[str]):
+        self._file, self._names = file, tuple(outputs)
+        self._loaded = self._load()
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self._file, self._names)
+
+    def _load(self) -> Loaded:
         from ai_edge_litert.interpreter import Interpreter  # half a second
 
         with without_greeting():
             # XNNPACK's kernels need half the time of cv2.dnn's
-            self._interpreter = Interpreter(str(MODELS_DIR / file), num_threads=1)
-            self._interpreter.allocate_tensors()
-        (given,) = self._interpreter.get_input_details()
-        self._input, self._shape = given["index"], tuple(given["shape"])
-        places = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
-        self._outputs = [places[name] for name in outputs]
-        self._lock = threading.Lock()  # the interpreter holds the state of one pass
+            interpreter = Interpreter(str(MODELS_DIR / self._file), num_threads=1)
+            interpreter.allocate_tensors()
+        (given,) = interpreter.get_input_details()
+        places = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+        wanted = tuple(places[name] for name in self._names)
+        return Loaded(interpreter, given["index"], tuple(given["shape"]), wanted)
 
     def __call__(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The outputs for `pixels` float32 (side, side, 3), scaled as the network wants them."""
-        with self._lock:
-            self._interpreter.set_tensor(self._input, pixels.reshape(self._shape))
-            self._interpreter.invoke()
-            return [self._interpreter.get_tensor(index) for index in self._outputs]
+        here = self._loaded
+        if here.process != os.getpid():  # a fork copied it, maybe in the middle of another thread's pass
+            here = self._loaded = self._load()
+        with here.lock:
+            here.interpreter.set_tensor(here.given, pixels.reshape(here.shape))
+            here.interpreter.invoke()
+            return [here.interpreter.get_tensor(index) for index in here.wanted]
 
 
 @contextmanager

@@ -69,8 +69,6 @@ class OnnxPredictor:
     backend = "onnx"
 
     def __init__(self, path: str | Path, threads: int | None = None, single_view: bool = False):
-        import onnxruntime
-
         self._arguments = path, threads, single_view
         file = onnx_file(path)
         if file is None:
@@ -79,10 +77,8 @@ class OnnxPredictor:
                 "--model"
             )
         self._file = file
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._open(threads or default_threads())
         except Exception as error:  # onnxruntime's exceptions share no base class but this one
             raise ValueError(f"{file.name}: onnxruntime cannot load it ({type(error).__name__})") from None
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -96,6 +92,14 @@ class OnnxPredictor:
         # Grad-CAM of "conv" networks reads a finer map than CAM does
         exact = ("cam",) if facts.architecture == "conv" else ("cam", "grad-cam")
         self.map_methods = exact if has_maps else ()
+
+    def _open(self, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(str(self._file), options, providers=["CPUExecutionProvider"])
+        self._process = os.getpid()
 
     def __reduce__(self):
         """A copy in another process loads the file anew: sessions cannot be pickled."""
@@ -134,6 +138,9 @@ class OnnxPredictor:
         seen = views(inputs, self._flip, self._zooms) if average_views else [inputs]
         # One pass for all views: a pass over a single face costs more per image than one over several.
         batch = np.ascontiguousarray(np.concatenate(seen), np.float32)
+        if self._process != os.getpid():  # a fork copied the session without its threads, for which it would wait
+            self._left = self._session  # nor can it be taken down
+            self._open(threads=1)
         outputs = self._session.run(names, {"pixel_values": batch})
         logits = outputs[0].reshape(len(seen), len(inputs), -1).mean(axis=0)
         return [logits, *(output[: len(inputs)] for output in outputs[1:])]

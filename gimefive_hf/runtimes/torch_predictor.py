@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,14 @@ from ..explain import METHODS
 from ..explain.cam import cam_from_features, cam_obstacle
 from ..faces.cropping import CROP_MARGIN
 from ..image_processing_gimefive import GiMeFiveImageProcessor
+from ..loading import load_checkpoint
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from .predictor import Crops, check_method
+
+# A fork copies no threads: torch would wait for ever for those with which this process has computed. One thread waits
+# for nobody, as in the workers of torch's own DataLoader.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class TorchPredictor:
@@ -54,17 +61,9 @@ class TorchPredictor:
         Further arguments go to transformers' `from_pretrained` of the model, such as `revision` or `token`.
 
         Raises:
-            ValueError: if there is no such model.
+            ValueError: if there is no such model, or it is not whole.
         """
-        try:
-            model = GiMeFiveForImageClassification.from_pretrained(name_or_path, **kwargs)
-        except OSError as error:
-            raise ValueError(
-                f"no model {str(name_or_path)!r}: expected 'gimefive', the folder of a checkpoint or the id of one on "
-                f"the Hub ({str(error).splitlines()[0]})"
-            ) from error
-        shared = {k: v for k, v in kwargs.items() if k in ("revision", "token", "cache_dir", "local_files_only")}
-        return cls(model, GiMeFiveImageProcessor.from_pretrained(name_or_path, **shared))
+        return cls(*load_checkpoint(name_or_path, **kwargs))
 
     @property
     def precision(self) -> str:

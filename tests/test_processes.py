@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from gimefive_hf.runtimes.backends import FAST, make_recognizer
+from gimefive_hf import from_pretrained
 
 from .video_cases import face_photo, tiny_recognizer
 
@@ -15,9 +15,9 @@ FORK = """
 import os, sys, time
 import torch
 torch.set_num_threads(4)
-from gimefive_hf.runtimes.backends import make_recognizer
+from gimefive_hf import from_pretrained
 from tests.video_cases import face_photo, tiny_recognizer
-fer = make_recognizer("gimefive-fast", "onnx", threads=4) if sys.argv[1] == "onnx" else tiny_recognizer()
+fer = from_pretrained("gimefive-fast", backend="onnx", threads=4) if sys.argv[1] == "onnx" else tiny_recognizer()
 photo = face_photo()
 before = fer(photo)[0].scores
 # as if another thread were in the middle of a pass
@@ -48,7 +48,7 @@ def test_a_recogniser_can_be_pickled():
 
 
 def test_an_onnx_recogniser_can_be_pickled():
-    fer, photo = make_recognizer(**FAST), face_photo()
+    fer, photo = from_pretrained("gimefive-fast", backend="onnx"), face_photo()
     copy = pickle.loads(pickle.dumps(fer))
     assert copy(photo)[0].scores == pytest.approx(fer(photo)[0].scores)
 

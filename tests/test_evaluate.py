@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from training.bundle import bundle
 from training.cross_dataset import fit_linear
 from training.evaluate import Images, sample_evenly, score_images
 from training.networks.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
+from training.testing import detections
 from training.testing.scorers import TRAINED_ON, Description, Scorer, load_scorer
 
 
@@ -79,8 +81,14 @@ def test_corrupted_protocol_has_every_condition(no_corpora, tmp_path):
 
 
 def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path, monkeypatch):
-    found = iter([None, np.zeros((16, 16, 3), np.uint8)] * 6)
-    monkeypatch.setattr("training.testing.scenes.find_again", lambda crop, detector, seed: next(found))
+    def find_half(corpus, split, pixels, sources, way):
+        arrays = detections.empty(len(sources))
+        arrays["found"][::2] = True
+        arrays["boxes"][::2], arrays["scores"][::2] = (100, 100, 60, 60), 0.9
+        arrays["keypoints"][::2] = [(115, 120), (145, 120), (130, 135), (130, 150), (105, 125), (155, 125)]
+        return detections.Found(**arrays)
+
+    monkeypatch.setattr(detections, "find_faces", find_half)
     evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["detected"])
     table = read_store(tmp_path).results.set_index(["metric", "class"])
     assert table.loc[("faces_found", ""), "value"] == 0.5
@@ -88,22 +96,17 @@ def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path,
     assert table.loc[("accuracy", ""), "n_total"] == 12
 
 
-def test_find_again_finds_a_real_face_and_no_face_in_noise():
-    from skimage.data import astronaut
+def test_sizes_are_scored_together_and_stay_in_order():
+    pixels = [torch.full((3, side, side), side, dtype=torch.uint8) for side in (8, 16, 8, 16, 8)]
+    batches = []
 
-    from gimefive_hf.faces.detector import FaceDetector
-    from training.testing.scenes import find_again, make_scene
+    def score(images):
+        batches.append(len(images))
+        return images.float().mean((1, 2, 3))[:, None].expand(-1, 6)
 
-    face = np.ascontiguousarray(astronaut()[50:200, 150:300])
-    scene, (x, y) = make_scene(face, seed=3)
-    assert scene.shape == (320, 320, 3)
-    assert 16 <= x <= 176
-    assert 16 <= y <= 176
-    detector = FaceDetector()
-    crop = find_again(face, detector, seed=3)
-    assert crop is not None
-    assert crop.shape[0] == crop.shape[1]
-    assert find_again(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), detector, seed=3) is None
+    scores = evaluate.score_images(replace(SCORER, score=score), pixels, 2)
+    assert scores[:, 0].tolist() == [8, 16, 8, 16, 8]
+    assert batches == [2, 1, 2]
 
 
 def test_sample_is_even_and_repeatable():

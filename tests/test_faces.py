@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68
-from gimefive_hf.faces.cropping import warp_square
+from gimefive_hf.faces.cropping import CROP_MARGIN, warp_square
 from gimefive_hf.faces.detections import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress
 from gimefive_hf.faces.detector import windows
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
@@ -103,6 +103,26 @@ def test_crop_maps_pixels_to_where_it_says(astronaut):
 def test_crop_at_the_border_repeats_pixels():
     image = np.full((50, 50, 3), 120, np.uint8)
     assert (crop_face(image, (-20.0, -20.0, 60.0, 60.0), size=64).image == 120).all()
+
+
+def test_crop_shrinks_to_the_photo_but_not_under_the_box(astronaut):
+    box = (174.0, 73.0, 103.0, 103.0)
+    whole = crop_face(astronaut, box)
+    assert 1 / whole.matrix[0, 0] * len(whole.image) == pytest.approx(CROP_MARGIN * 103, rel=1e-6)
+    # cut off 8 px right of the box: the crop's centre has 59.5 px of room on that side
+    cut = crop_face(astronaut[:, : 174 + 103 + 8], box)
+    assert len(cut.image) / cut.matrix[0, 0] == pytest.approx(119, rel=1e-6)
+    assert cut.matrix[0] @ (174 + 103 + 7.5, 125, 1) == pytest.approx(len(cut.image) - 0.5, abs=1)
+    tight = crop_face(astronaut[73:176, 174:277], (0.0, 0.0, 103.0, 103.0))
+    assert len(tight.image) / tight.matrix[0, 0] == pytest.approx(103, rel=1e-6)
+
+
+def test_face_that_fills_the_picture_is_found(astronaut):
+    x, y, width, height = (int(v) for v in detect_faces(astronaut)[0].box)
+    tight = np.ascontiguousarray(astronaut[y + 25 : y + height - 10, x + 15 : x + width - 15])
+    (face,) = detect_faces(tight)
+    assert face.box[2] > 0.8 * tight.shape[1]
+    assert FaceDetector().search(tight, windows(*tight.shape[:2], (0.6, 0.35))) == []  # the picture alone is too tight
 
 
 def test_warp_averages_where_it_shrinks():

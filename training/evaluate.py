@@ -91,15 +91,16 @@ def sample_evenly(images: Images, size: int | None) -> Images:
 
 
 def score_images(scorer: Scorer, pixels: list[Tensor], batch: int) -> np.ndarray:
-    """Probabilities (n, classes) float32; neighbours of one size go through the network together."""
-    scores, start = [], 0
-    while start < len(pixels):
-        end = start
-        while end < min(len(pixels), start + batch) and pixels[end].shape == pixels[start].shape:
-            end += 1
-        scores.append(scorer.score(torch.stack(pixels[start:end])).numpy())
-        start = end
-    return np.concatenate(scores) if scores else np.zeros((0, scorer.classes), np.float32)
+    """Probabilities (n, classes) float32; images of one size go through the network together."""
+    scores = np.zeros((len(pixels), scorer.classes), np.float32)
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(pixels):
+        by_shape.setdefault(tuple(image.shape), []).append(index)
+    for members in by_shape.values():
+        for start in range(0, len(members), batch):
+            chosen = members[start : start + batch]
+            scores[chosen] = scorer.score(torch.stack([pixels[i] for i in chosen])).numpy()
+    return scores
 
 
 def make_frame(images: Images, protocol: str, scores: np.ndarray, found: np.ndarray) -> pd.DataFrame:
@@ -124,17 +125,21 @@ def score_aligned(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.Dat
 
 
 def score_detected(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
-    from gimefive_hf.faces.detector import FaceDetector
+    """What the deployed path gives: the crops that `crop_face` makes of the faces found again."""
+    from gimefive_hf.faces.cropping import crop_face
 
-    from .testing.scenes import find_again
+    from .testing.detections import Way, find_faces, to_tensor
+    from .testing.scenes import scene_seed
 
-    detector = FaceDetector()
-    crops = [find_again(p.permute(1, 2, 0).numpy(), detector, seed) for seed, p in enumerate(images.pixels)]
-    found = np.array([crop is not None for crop in crops])
-    kept = [torch.from_numpy(crop).permute(2, 0, 1) for crop in crops if crop is not None]
+    way = Way()
+    faces = find_faces(images.corpus, images.split, images.pixels, images.sources, way)
+    crops = []
+    for i in np.flatnonzero(faces.found).tolist():
+        scene = way.scene(images.pixels[i], scene_seed(images.corpus, images.sources[i]))
+        crops.append(to_tensor(crop_face(scene.image, faces.detection(i)).image))
     scores = np.full((len(images), scorer.classes), np.nan, np.float32)
-    scores[found] = score_images(scorer, kept, batch)
-    yield make_frame(images, "detected", scores, found)
+    scores[faces.found] = score_images(scorer, crops, batch)
+    yield make_frame(images, "detected", scores, faces.found)
 
 
 def score_corrupted(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:

@@ -13,6 +13,10 @@ from .landmarks import find_landmarks
 from .networks import FaceNetwork
 
 DETECTOR_SIDE = 128
+# Where no face is found, one that fills the picture is looked for in a square of `WIDER` times the picture's longer
+# side; it must be at least so wide, as a share of the shorter side.
+WIDER = 1.6
+LEAST_FILLING = 0.5
 
 
 class FaceDetector:
@@ -53,7 +57,15 @@ class FaceDetector:
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
         check_rgb(image)
-        return self.search(image, windows(image.shape[0], image.shape[1], self.tile_scales))
+        height, width = image.shape[:2]
+        found = self.search(image, windows(height, width, self.tile_scales))
+        return found or self._search_wider(image, round(WIDER * max(height, width)))
+
+    def _search_wider(self, image: NDArray[np.uint8], side: int) -> list[Detection]:
+        """Faces that fill a picture in which none was found: they are too large for the network until it shows more."""
+        height, width = image.shape[:2]
+        found = self.search(image, [((width - side) // 2, (height - side) // 2, side)])
+        return [face for face in found if face.box[2] >= LEAST_FILLING * min(height, width)]
 
     def search(
         self, image: NDArray[np.uint8], pieces: Iterable[tuple[int, int, int]], known: Sequence[Detection] = ()

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from evaluation.corruptions import corrupt
 from evaluation.store import read_arrays
-from gimefive_hf.faces import detector, networks
-from gimefive_hf.faces.detections import Detection
+from gimefive_hf.faces import cropping, detector, networks
+from gimefive_hf.faces.detections import Detection, overlap, suppress
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import LandmarkDetector
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from gimefive_hf import load_image
-from gimefive_hf.images.photos import MAX_PIXELS, SMALL_FILE, _load_small_jpeg, source_name
+from gimefive_hf.images.files import source_name
+from gimefive_hf.images.opening import MAX_PIXELS
+from gimefive_hf.images.photos import SMALL_FILE, _load_small_jpeg
 
 RED = (200, 30, 40)
 

@@ -1,1 +1,1 @@
-"""Photos as they come, to pixels. Imports nothing of the library."""
+"""Photos as they come, to pixels: the file, its format and size, its pixels. Imports nothing of the library."""

@@ -1,25 +1,24 @@
 """Photos as they come: any file, PIL image or array → uint8 RGB, upright, or one clear error."""
 
-import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from .files import check_regular, explained, source_name
+from .jpeg_headers import jpeg_size
+from .opening import MAX_PIXELS, MAX_SCANNED, MIN_SIDE, check_budget, check_size, open_image
 
 ImageSource = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 
-# A photo of more pixels is refused before it is decoded.
-MAX_PIXELS = 100_000_000
 # Up to so many bytes, a JPEG file takes PIL longer to open than to decode.
 SMALL_FILE = 65_536
-# On fewer pixels a side no face can be told.
-MIN_SIDE = 8
+ORIENTATION = 274  # EXIF's number for it
+# Pixels that are converted at once, so that copies in other modes stay small.
+BAND_PIXELS = 2_000_000
 
 
 def load_image(source: ImageSource) -> NDArray[np.uint8]:
@@ -33,30 +32,27 @@ def load_image(source: ImageSource) -> NDArray[np.uint8]:
     Transparent pixels are laid on white, 16-bit images scaled to 8 bits, of an animation the first frame is taken.
 
     Raises:
-        ValueError: if it is no image, is broken, or has fewer than 8 pixels a side or more than 100 million in all;
-            the text names the file, not its folder, and the reason.
+        ValueError: if it is no regular file or no image of `FORMATS`, is broken, or has fewer than 8 pixels a side,
+            more than 100 million in all, or more than reading in a gigabyte of memory allows; the text names the file,
+            not its folder, and the reason.
     """
-    name = source_name(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    with _explained(name):
-        small = _load_small_jpeg(source)
-        if small is not None:
-            _check_size(name, small.shape[1], small.shape[0])
-            return small
-        if isinstance(source, Image.Image):
-            image = source
-        else:
-            with warnings.catch_warnings():  # our own limit is the stricter one that counts
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-        _check_size(name, *image.size)
-        if not isinstance(source, Image.Image):
-            image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))  # a copy: PIL's own pixels are read-only
+    name = source_name(source)
+    if isinstance(source, Image.Image):
+        with explained(name):
+            check_budget(name, source)
+            return _turned(_rgb(source), source.getexif().get(ORIENTATION, 1))
+    small = _load_small_jpeg(source)
+    if small is not None:
+        return small
+    with open_image(source) as image, explained(name):
+        image.load()
+        pixels, turn = _rgb(image), image.getexif().get(ORIENTATION, 1)
+    return _turned(pixels, turn)  # PIL's picture is freed by now
 
 
-def _load_small_jpeg(source: ImageSource) -> NDArray[np.uint8] | None:
+def _load_small_jpeg(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8] | None:
     """
     A crop's JPEG file, decoded in a third of PIL's time to the same pixels; None for all else, of which PIL can tell
     more: a file that was cut short, which OpenCV fills with grey, and CMYK, which it converts in another way.
@@ -64,50 +60,28 @@ def _load_small_jpeg(source: ImageSource) -> NDArray[np.uint8] | None:
     if isinstance(source, bytes):
         data = source
     elif isinstance(source, (str, Path)):
-        with open(source, "rb") as file:
-            data = file.read(SMALL_FILE + 1)
+        with explained(source_name(source)):
+            check_regular(source)
+            with open(source, "rb") as file:
+                data = file.read(SMALL_FILE + 1)
     else:
         return None
-    if len(data) > SMALL_FILE or not MIN_SIDE**2 <= _jpeg_pixels(data) <= MAX_PIXELS:
+    if len(data) > SMALL_FILE:
         return None
-    if not data.endswith(b"\xff\xd9"):
+    pixels, scans = jpeg_size(data)
+    if not (MIN_SIDE**2 <= pixels <= MAX_PIXELS and pixels * scans <= MAX_SCANNED):
         return None
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # None for what it cannot read
-    return None if pixels is None else cast(NDArray[np.uint8], pixels)
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
 
-
-def _jpeg_pixels(data: bytes) -> int:
-    """
-    How many pixels the frame header (ITU T.81, B.2.2) of a JPEG file announces; 0 if there is none, as expected, or if
-    it has other than one channel or three.
-    """
-    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # tables and reserved ones
-            if data[at + 9 : at + 10] not in (b"\x01", b"\x03"):
-                return 0
-            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0
-
-
-def source_name(source: ImageSource) -> str:
-    """What to call `source` in a message: the file's name without its folder, or the kind of object."""
-    path = (
-        source
-        if isinstance(source, (str, Path))
-        else getattr(source, "filename", None) or getattr(source, "name", None)
-    )
-    if isinstance(path, (str, Path)) and str(path):
-        return Path(path).name or str(path)
-    return "array" if isinstance(source, np.ndarray) else "image"
-
-
-def _check_size(name: str, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{name}: {width}×{height} is too large; at most {MAX_PIXELS // 1_000_000} million pixels")
-    if min(width, height) < MIN_SIDE:
-        raise ValueError(f"{name}: {width}×{height} is too small; at least {MIN_SIDE} pixels a side")
+    try:
+        values = decode_jpeg(
+            torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB, apply_exif_orientation=True
+        )
+    except RuntimeError:  # broken, of a kind that it does not know, or a torchvision without JPEG
+        return None
+    check_size(source_name(source), values.shape[2], values.shape[1])
+    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
 
 
 def _from_array(array: NDArray) -> NDArray[np.uint8]:
@@ -116,41 +90,43 @@ def _from_array(array: NDArray) -> NDArray[np.uint8]:
             "array: expected uint8 of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA; "
             f"got {array.dtype} {array.shape}"
         )
-    _check_size("array", array.shape[1], array.shape[0])
+    check_size("array", array.shape[1], array.shape[0])
     if array.ndim == 3 and array.shape[2] == 3:
         return np.ascontiguousarray(array)
-    return np.array(_to_rgb(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)))
+    return _rgb(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _turned(pixels: NDArray, turn: int) -> NDArray[np.uint8]:
+    """Pixels turned upright as the EXIF orientation, 1 to 8, says that they must be."""
+    if turn in (5, 6, 7, 8):
+        pixels = cv2.transpose(pixels)
+    if turn in (2, 3, 6, 7):
+        pixels = cv2.flip(pixels, 1)
+    if turn in (3, 4, 7, 8):
+        pixels = cv2.flip(pixels, 0)
+    return pixels
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Pixels (height, width, 3) of an image of any mode."""
+    # 16-bit grey: scale by the range of the type, so that pictures of one camera stay comparable.
+    wide = image.mode.startswith("I") and cast(tuple[float, float], image.getextrema())[1] > 255
+    top = 65535.0 if wide else 255.0
+    result = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // image.width)
+    for start in range(0, image.height, rows):
+        end = min(start + rows, image.height)
+        band = image if end - start == image.height else image.crop((0, start, image.width, end))
+        result[start:end] = _band(band, top)
+    return result
+
+
+def _band(image: Image.Image, top: float) -> NDArray[np.uint8]:
+    """Some rows as RGB, or as grey (rows, width, 1) where values are scaled by `top`."""
     if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit grey: scale by the range of the type, so that pictures of one camera stay comparable.
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(values * 255 / top, 0, 255).round().astype(np.uint8)).convert("RGB")
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        return np.clip(values * 255 / top, 0, 255).round().astype(np.uint8)[..., None]
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn whatever reading an image may raise into a ValueError that names the file and hides its folder."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise ValueError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise ValueError(f"{name}: is a folder, not an image") from None
-    except PermissionError:
-        raise ValueError(f"{name}: may not be read (permission denied)") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{name}: not an image, or of an unknown format") from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"{name}: too large; at most {MAX_PIXELS // 1_000_000} million pixels") from None
-    except ValueError:
-        raise
-    except Exception as error:  # PIL's decoders raise OSError, SyntaxError, struct.error and others on broken files
-        reason = str(error) if "/" not in str(error) else type(error).__name__
-        raise ValueError(f"{name}: broken image ({reason})") from None
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+    return np.asarray(image.convert("RGB"))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.photos import MAX_PIXELS
+from ..images.opening import MAX_PIXELS
 from ..tables import beside
 
 # Containers that hold a video. Play lists, which name other files, are not among them.

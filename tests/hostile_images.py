@@ -1,0 +1,106 @@
+"""Image files that are small on disk and large once decoded, or made to keep a decoder busy; built by hand or by PIL."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+# Sides of just under the hundred million pixels that `load_image` takes.
+SIDE = 9984
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def flat_png(width: int, height: int, depth: int, colour: int, palette: bytes = b"", interlace: int = 0) -> bytes:
+    """A PNG of zeros; `colour` as the standard numbers it: 0 grey, 2 RGB, 3 palette, 6 RGBA."""
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    line = b"\0" * (1 + (width * samples * depth + 7) // 8)
+    squeeze = zlib.compressobj(9)
+    body = b"".join(squeeze.compress(line) for _ in range(height)) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
+    extra = png_chunk(b"PLTE", palette[:3]) + png_chunk(b"tRNS", b"\0") if palette else b""
+    start = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra
+    return start + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+
+
+def saved(mode: str, format: str, side: int = SIDE, **options: object) -> bytes:
+    """An empty picture of side × side as PIL writes it."""
+    buffer = io.BytesIO()
+    Image.new(mode, (side, side)).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def turned_jpeg() -> bytes:
+    exif = Image.Exif()
+    exif[274] = 6
+    return saved("RGB", "JPEG", exif=exif)
+
+
+def many_scans_jpeg(scans: int = 3000, side: int = 4096) -> bytes:
+    """A progressive JPEG whose last scan is repeated; each goes through the whole picture."""
+    data = saved("L", "JPEG", side, progressive=True)
+    start = data.rindex(b"\xff\xda")
+    return data[:start] + data[start:-2] * scans + data[-2:]
+
+
+def tiled_tiff(tile: int = 13_312, side: int = 64) -> bytes:
+    """A picture of 64 pixels a side in a deflated tile of 13,312 a side, three bytes a pixel."""
+    body = zlib.compress(b"\0" * (tile * tile * 3), 9)
+    tags = [
+        *((256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, 8), (262, 3, 2), (277, 3, 3)),
+        *((322, 4, tile), (323, 4, tile), (324, 4, 0), (325, 4, len(body))),
+    ]
+    offset = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", offset if tag == 324 else value)
+        for tag, kind, value in tags
+    )
+    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + b"\0" * 4 + body
+
+
+def icon_with_png(side: int = 13_312) -> bytes:
+    """An icon that says it has 16 pixels a side and holds a PNG of 13,312."""
+    body = flat_png(side, side, 8, 6)
+    return struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(body), 22) + body
+
+
+def lying_jp2() -> bytes:
+    """JPEG 2000 whose box says 64 pixels a side, around a code stream of 9,984."""
+    data = bytearray(saved("L", "JPEG2000"))
+    at = data.index(b"ihdr") + 4
+    data[at : at + 8] = struct.pack(">II", 64, 64)
+    return bytes(data)
+
+
+def float_tiff() -> bytes:
+    return saved("F", "TIFF", compression="tiff_adobe_deflate")
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "grey16.png": lambda: flat_png(SIDE, SIDE, 16, 0),
+    "rgb16.png": lambda: flat_png(SIDE, SIDE, 16, 2),
+    "rgba16.png": lambda: flat_png(SIDE, SIDE, 16, 6),
+    "rgba8.png": lambda: flat_png(SIDE, SIDE, 8, 6),
+    "grey8.png": lambda: flat_png(SIDE, SIDE, 8, 0),
+    "palette.png": lambda: flat_png(SIDE, SIDE, 1, 3, b"\0\0\0"),
+    "float.tif": float_tiff,
+    "int32.tif": lambda: saved("I", "TIFF", compression="tiff_adobe_deflate"),
+    "cmyk.tif": lambda: saved("CMYK", "TIFF", compression="tiff_adobe_deflate"),
+    "tile.tif": tiled_tiff,
+    "flat.jpg": lambda: saved("RGB", "JPEG"),
+    "turned.jpg": turned_jpeg,
+    "progressive.jpg": lambda: saved("RGB", "JPEG", progressive=True, subsampling=0),
+    "scans.jpg": many_scans_jpeg,
+    "flat.jp2": lambda: saved("RGB", "JPEG2000"),
+    "lying.jp2": lying_jp2,
+    "flat.gif": lambda: saved("P", "GIF"),
+    "flat.bmp": lambda: saved("1", "BMP"),
+    "flat.webp": lambda: saved("RGB", "WEBP", lossless=True, quality=0, method=0),
+    "flat.avif": lambda: saved("RGB", "AVIF", speed=10, subsampling="4:4:4"),
+    "icon.ico": icon_with_png,
+}  # fmt: skip

@@ -30,7 +30,7 @@ def score_folder(model: GiMeFiveForImageClassification, folder: Path) -> list[li
     """The table of a folder of aligned crops: open with PIL, transform, one pass per image."""
     rows = []
     for path in sorted(folder.rglob("*.jpg")):
-        image = TRANSFORM(Image.open(path).convert("RGB")).unsqueeze(0)
+        image = TRANSFORM(Image.open(path, formats=["JPEG"]).convert("RGB")).unsqueeze(0)
         with torch.no_grad():
             scores = model(image).logits.softmax(1)[0]
         rows.append([path.name, *(round(score, 2) for score in scores.tolist())])

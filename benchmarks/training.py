@@ -73,7 +73,7 @@ class OneJpegAtATime(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         path, label = self.paths[index]
-        with Image.open(path) as image:
+        with Image.open(path, formats=["JPEG"]) as image:
             return self.transform(image.convert("RGB")), label
 
 
@@ -122,7 +122,7 @@ def papers_loop(paths: list[tuple[Path, int]], steps: int) -> Timing:
 
 def read_all(paths: list[tuple[Path, int]]) -> Crops:
     """What the cache of `training.corpora.crops` holds: grey uint8 (n, 1, side, side)."""
-    arrays = [np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("L")) for path, _ in paths]
+    arrays = [np.asarray(Image.open(io.BytesIO(path.read_bytes()), formats=["JPEG"]).convert("L")) for path, _ in paths]
     labels = torch.tensor([label for _, label in paths])
     votes = torch.zeros(len(paths), len(LABELS))
     return Crops(torch.from_numpy(np.stack(arrays))[:, None], labels, votes, [path.name for path, _ in paths], {})

@@ -39,7 +39,7 @@ def jpeg(images: Tensor, strength: int) -> Tensor:
     for image in images:
         file = io.BytesIO()
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
-        result.append(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1))
+        result.append(torch.from_numpy(np.array(Image.open(file, formats=["JPEG"]))).permute(2, 0, 1))
     return torch.stack(result)
 
 

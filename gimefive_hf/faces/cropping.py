@@ -18,6 +18,9 @@ CROP_LEAST = 1.0
 # Side of the box of an upright face over the distance of its eyes: at least this (2.2 to 2.5 on the same crops).
 BOX_PER_EYES = 2.15
 
+# cv2.warpAffine counts pixels in 16 bits.
+WARP_SIDE = 32_766
+
 
 @dataclass(frozen=True)
 class FaceCrop:
@@ -85,7 +88,8 @@ def warp_square(
 ) -> NDArray[np.uint8]:
     """Affine warp (2, 3), image pixels → output pixels, to (size, size, 3); averages where it shrinks."""
     shrink = 1 / float(np.hypot(matrix[0, 0], matrix[0, 1]))
-    if shrink > 2:  # warpAffine looks at four pixels only: reduce the part that it will see first
+    # warpAffine looks at four pixels only and takes no longer image: reduce the part that it will see first
+    if shrink > 2 or max(image.shape[:2]) > WARP_SIDE:
         inverse = cv2.invertAffineTransform(matrix)
         low, high = -0.5, size - 0.5  # pixel centres are at whole numbers
         corners = np.array([[low, low, 1], [high, low, 1], [low, high, 1], [high, high, 1]]) @ inverse.T
@@ -94,12 +98,14 @@ def warp_square(
         image = image[top : max(bottom, 0), left : max(right, 0)]
         if image.size == 0:
             return np.zeros((size, size, 3), np.uint8)
-        factor = 1
-        while shrink > 2 * factor and min(image.shape[:2]) >= 2:
+        factors = np.ones(2)  # of x and y; a side of one pixel stays
+        while shrink > 2 * factors.max() and max(image.shape[:2]) >= 2:
             # halving is ten times as fast as another factor; an odd last line is half a pixel of the result at most
-            width, height = image.shape[1] // 2, image.shape[0] // 2
-            image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
-            factor *= 2
-        origin = np.array([left, top]) + (factor - 1) / 2
-        matrix = np.column_stack([matrix[:, :2] * factor, matrix[:, :2] @ origin + matrix[:, 2]])
+            steps = np.minimum(image.shape[1::-1], 2)
+            width, height = image.shape[1] // steps[0], image.shape[0] // steps[1]
+            part = image[: height * steps[1], : width * steps[0]]
+            image = cv2.resize(part, (int(width), int(height)), interpolation=cv2.INTER_AREA)
+            factors *= steps
+        origin = np.array([left, top]) + (factors - 1) / 2
+        matrix = np.column_stack([matrix[:, :2] * factors, matrix[:, :2] @ origin + matrix[:, 2]])
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)

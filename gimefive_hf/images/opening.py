@@ -49,29 +49,28 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Iterator[Image.Image]:
     """
     A file of one of `FORMATS` as PIL opens it: header read, size checked, pixels not yet decoded.
 
-    Raises ValueError as `load_image` does, also for an OSError while the file is open.
+    Raises ValueError as `load_image` does for what the header tells; decoding raises PIL's own errors.
     """
     name = source_name(source)
-    with explained(name):
-        if isinstance(source, (str, Path)):
+    if isinstance(source, (str, Path)):
+        with explained(name):
             check_regular(source)
-            stream: BinaryIO = open(source, "rb")
-        else:
-            stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        with explained(name), warnings.catch_warnings():  # our own limit is the stricter one that counts
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            _check_icon(name, stream)
-            image = Image.open(stream, formats=list(FORMATS))
-            check_budget(name, image)
-            if image.format in ("JPEG", "MPO"):
-                _check_scans(name, stream)
-        with image:
+            file = open(source, "rb")  # noqa: SIM115 (its errors are explained, those of the caller are not)
+        with file, open_image(file) as image:
             yield image
-            image.close()  # frees the pixels; `with` closes the file only
+        return
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with explained(name), warnings.catch_warnings():  # our own limit is the stricter one that counts
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        _check_icon(name, stream)
+        image = Image.open(stream, formats=list(FORMATS))
+        check_budget(name, image)
+        if image.format in ("JPEG", "MPO"):
+            _check_scans(name, stream)
+    try:
+        yield image
     finally:
-        if isinstance(source, (str, Path)):
-            stream.close()
+        image.close()  # frees the pixels, whoever still holds the image
 
 
 def check_size(name: str, width: int, height: int) -> None:

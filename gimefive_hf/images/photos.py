@@ -18,7 +18,7 @@ ImageSource = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 SMALL_FILE = 65_536
 ORIENTATION = 274  # EXIF's number for it
 # Pixels that are converted at once, so that copies in other modes stay small.
-BAND_PIXELS = 2_000_000
+BAND_PIXELS = 250_000
 
 
 def load_image(source: ImageSource) -> NDArray[np.uint8]:

@@ -10,6 +10,8 @@ import streamlit as st
 from PIL import Image
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from gimefive_hf.images.opening import FORMATS
+
 SIDE = 160
 
 
@@ -40,7 +42,11 @@ def read_picture(folder: Path, corpus: str, source: str) -> Image.Image | None:
             content = (folder / corpus / source).read_bytes()
         if content is None:
             return None
-        return Image.open(io.BytesIO(content)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        return (
+            Image.open(io.BytesIO(content), formats=list(FORMATS))
+            .convert("RGB")
+            .resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # PIL's errors are OSErrors
         return None
 

@@ -24,6 +24,8 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from gimefive_hf.images.opening import FORMATS
+
 from .catalogue import Corpus
 from .files import CorpusFiles
 from .schema import FEATURES, LABELS, CorpusError, Entry, Problem, decode, pixel_hash
@@ -72,7 +74,7 @@ def make_row(corpus: Corpus, entry: Entry, splits: SplitList) -> tuple[dict, lis
     digest = pixel_hash(image)
     problems = []
     expected = PIL_FORMATS.get(Path(entry.source).suffix.lower())
-    with Image.open(io.BytesIO(data)) as header:
+    with Image.open(io.BytesIO(data), formats=list(FORMATS)) as header:
         if expected and header.format != expected:
             problems.append(Problem(entry.source, f"its name says {expected}, its bytes are {header.format}", False))
     row = {

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.images.opening import FORMATS
 
 # The six come first, so that a label below 6 is also an index into a six-class score vector.
 LABELS: tuple[str, ...] = (*EMOTIONS, "neutral", "contempt")
@@ -60,7 +61,7 @@ class CorpusError(ValueError):
 
 def decode(data: bytes) -> Image.Image:
     """The image as `datasets.Image` decodes it: whole (a truncated file raises `OSError`), EXIF rotation applied."""
-    image: Image.Image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data), formats=list(FORMATS))
     image.load()
     if image.getexif().get(0x0112) is not None:
         image = ImageOps.exif_transpose(image)

@@ -104,7 +104,7 @@ def check_budget(name: str, image: Image.Image) -> None:
 
 def _check_scans(name: str, stream: BinaryIO) -> None:
     stream.seek(0)
-    pixels, scans = jpeg_size(stream.read())
+    pixels, scans, _ = jpeg_size(stream.read())
     if pixels * scans > MAX_SCANNED:
         raise Refused(f"{name}: {scans} scans are too many for a picture of {pixels / 1e6:.1f} million pixels")
 

@@ -10,12 +10,14 @@ from PIL import Image
 
 from .files import check_regular, explained, source_name
 from .jpeg_headers import jpeg_size
-from .opening import MAX_PIXELS, MAX_SCANNED, MIN_SIDE, check_budget, check_size, open_image
+from .opening import MAX_SCANNED, MIN_SIDE, check_budget, check_size, open_image
 
 ImageSource = str | Path | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 
 # Up to so many bytes, a JPEG file takes PIL longer to open than to decode.
 SMALL_FILE = 65_536
+# and no more than so many pixels: PIL's path is the one that counts what its decoder holds.
+SMALL_PIXELS = 4_000_000
 ORIENTATION = 274  # EXIF's number for it
 # Pixels that are converted at once, so that copies in other modes stay small.
 BAND_PIXELS = 250_000
@@ -68,20 +70,15 @@ def _load_small_jpeg(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8]
         return None
     if len(data) > SMALL_FILE:
         return None
-    pixels, scans = jpeg_size(data)
-    if not (MIN_SIDE**2 <= pixels <= MAX_PIXELS and pixels * scans <= MAX_SCANNED):
+    pixels, scans, channels = jpeg_size(data)
+    if not (MIN_SIDE**2 <= pixels <= SMALL_PIXELS and pixels * scans <= MAX_SCANNED and channels in (1, 3)):
         return None
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    try:
-        values = decode_jpeg(
-            torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB, apply_exif_orientation=True
-        )
-    except RuntimeError:  # broken, of a kind that it does not know, or a torchvision without JPEG
+    if not data.endswith(b"\xff\xd9"):
         return None
-    check_size(source_name(source), values.shape[2], values.shape[1])
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # None for what it cannot read
+    if values is not None:
+        check_size(source_name(source), values.shape[1], values.shape[0])
+    return cast(NDArray[np.uint8] | None, values)
 
 
 def _from_array(array: NDArray) -> NDArray[np.uint8]:

@@ -146,13 +146,15 @@ def our_loop(paths: list[tuple[Path, int]], steps: int, folder: Path, profile: b
     arguments = training_arguments(settings, WARM_UP + steps, folder, cpu=True)
     arguments.eval_strategy, arguments.save_strategy = "no", "no"
     clock = Clock()
+    batches = BatchMaker(images, processor, SIDE)
     trainer = ExpressionTrainer(
         settings,
         {},
+        batches,
         model=model.to(memory_format=torch.channels_last),
         args=arguments,
         train_dataset=images,
-        data_collator=BatchMaker(images, processor, SIDE),
+        data_collator=batches,
         processing_class=processor,
         callbacks=[Ticking(clock)],
     )

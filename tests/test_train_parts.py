@@ -4,16 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from training.corpora.crops import LABELS, NEUTRAL, Crops
-from training.loop.batches import BatchMaker, PassSampler, TrainingImages, augment, mix_up, targets_of, usable
+from training.loop.augmentation import augment
+from training.loop.batches import BatchMaker, PassSampler, TrainingImages, mix_up, targets_of, usable
 from training.loop.curves import curve_rows
-from training.loop.held_out import accuracy_and_recall, stored_probabilities
+from training.loop.held_out import accuracy_and_recall
 from training.loop.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
 from training.networks.catalogue import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
 
@@ -183,34 +183,6 @@ def test_a_teacher_of_the_six_divides_what_is_not_neutral():
     anger = 0.4 * (1 - neutral) + 0.6 * (1 - neutral) * 0.5
     expected = torch.tensor([[0, 0, 0.6 * (1 - neutral) * 0.5, anger, 0, 0, neutral], [0, 0, 0, 0, 0, 0, 1.0]])
     torch.testing.assert_close(targets, expected)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (np.full((3, 6), 1 / 6), "expected 2 rows of 6"),
-        (np.full((2, 5), 1 / 5), "expected 2 rows of 6"),
-        (np.full((2, 6), 1.0), "the rows for raf-db are no probabilities"),
-        (np.array([[np.nan] * 6, [1 / 6] * 6]), "are no probabilities"),
-        (None, "has none of the corpora raf-db"),
-        (b"no zip", "cannot be read as an npz file"),
-    ],
-)
-def test_stored_probabilities_that_do_not_fit(rows, message, tmp_path):
-    path, crops = tmp_path / "said.npz", {"raf-db": crops_of(["anger", "fear"])}
-    if isinstance(rows, bytes):
-        path.write_bytes(rows)
-    else:
-        np.savez(path, **({"other": np.zeros(3)} if rows is None else {"raf-db": rows.astype(np.float16)}))
-    with pytest.raises(ValueError, match=message):
-        stored_probabilities(path, crops, 6)
-
-
-def test_stored_probabilities(tmp_path):
-    np.savez(tmp_path / "said.npz", **{"raf-db": np.eye(6)[[3, 5]].astype(np.float16)})
-    said = stored_probabilities(tmp_path / "said.npz", {"raf-db": crops_of(["anger", "fear"]), "ck48": crops_of([])}, 7)
-    assert said.keys() == {"raf-db"}
-    assert said["raf-db"].argmax(1).tolist() == [3, 5]
 
 
 def test_targets_by_hand():

@@ -19,7 +19,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,12 @@ from .corpora.crops import Crops, read_crops
 from .loop.batches import BatchMaker, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
-from .loop.held_out import stored_probabilities, teacher_probabilities
 from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .loop.taught import mean_probabilities, stored_probabilities
+from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
 from .networks.catalogue import build_network, load_checkpoint, load_vgg16, trainable_parameters
+from .networks.widening import load_widened
 
 TAUGHT = "taught.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -54,7 +56,7 @@ class Places:
     cache: Path | None = None
     identity: Path | None = None
     weights: Path | None = None
-    teacher: Path | None = None
+    teacher: Sequence[Path] = ()
     probabilities: Path | None = None
     workers: int = 0
     cpu: bool = False
@@ -85,17 +87,17 @@ def start_weights(model, processor, settings: TrainingSettings, places: Places, 
         return
     if places.weights is None:
         raise ValueError(f"start={settings.start!r} needs --weights, a file (vgg16) or the folder of a checkpoint")
+    if settings.start == "widened":
+        load_widened(model, places.weights, settings.widening_noise, torch.Generator().manual_seed(settings.seed))
+        return
     load = load_vgg16 if settings.start == "vgg16" else load_checkpoint
     load(model, places.weights)
 
 
-def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> dict[str, Tensor]:
-    """The teacher's probabilities for the training crops: given, or computed and kept, for they take minutes."""
-    if (places.teacher is None) == (places.probabilities is None):
-        raise ValueError(
-            "teacher_share needs either --teacher, the folder of a checkpoint with the same classes, or "
-            "--probabilities, a file of what a teacher said of the training crops"
-        )
+def taught_crops(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> dict[str, Tensor] | None:
+    """The teachers' probabilities for the training crops: given, or computed and kept, for they take minutes."""
+    if not settings.teacher_share or settings.teacher_matching == "batch":
+        return None
     if places.probabilities is not None:
         return stored_probabilities(places.probabilities, crops, settings.classes)
     path = places.out / TAUGHT
@@ -103,10 +105,33 @@ def teach(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -
         if not path.is_file():
             partial = path.with_suffix(".partial")
             with clear_disk_errors(partial):
-                said = teacher_probabilities(places.teacher, crops, settings, PartialState().device)
+                said = mean_probabilities(places.teacher, crops, settings, PartialState().device)
                 save_file(said, partial)
                 partial.rename(path)
         return load_file(path)
+
+
+def matched_teachers(settings: TrainingSettings, places: Places, processor) -> Teachers | None:
+    """The teachers that see every batch, or None where there are none."""
+    if not settings.teacher_share or settings.teacher_matching == "stored":
+        return None
+    return Teachers(places.teacher, settings.teacher_weights, processor, settings.classes)
+
+
+def check_teachers(settings: TrainingSettings, places: Places) -> None:
+    """Raise ValueError where what the settings say of teachers and what the command line gives do not fit."""
+    given = [
+        name for name, value in (("--teacher", places.teacher), ("--probabilities", places.probabilities)) if value
+    ]
+    if settings.teacher_share and len(given) != 1:
+        raise ValueError(
+            "teacher_share needs --teacher, the folders of checkpoints with the same classes, or --probabilities, a "
+            f"file of what teachers said of the training crops, and not both; got {' and '.join(given) or 'neither'}"
+        )
+    if given and not settings.teacher_share:
+        raise ValueError(f"{given[0]} needs a teacher_share above 0")
+    if places.probabilities is not None and settings.teacher_matching == "batch":
+        raise ValueError("teacher_matching='batch' needs --teacher: stored --probabilities know no augmented image")
 
 
 @contextmanager
@@ -186,32 +211,37 @@ def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:
 
 def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrainer, dict]:
     """Read the images, build the network, and return the trainer and the start of `run.json`."""
+    check_teachers(settings, places)
     settle(settings, places.out)
     set_seed(settings.seed)
     model, processor = build_network(
         settings.network, settings.classes, settings.frozen_stages, **settings.network_options
     )
-    side = model.config.image_size
+    teachers = matched_teachers(settings, places, processor)
+    side = max(model.config.image_size, teachers.side if teachers else 0)
     require_space(places.out, model)
     train = read_split(settings, places, settings.corpora, "train")
     held_out = read_split(settings, places, settings.held_out, "validation")
     start_weights(model, processor, settings, places, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    taught = teach(settings, places, train) if settings.teacher_share else None
+    taught = taught_crops(settings, places, train)
     taught = taught and {name: said[used(train[name], settings)] for name, said in taught.items()}
     train = {name: usable(c, settings) for name, c in train.items()}
     images = TrainingImages(train, settings, 0, taught)
     steps = count_steps(settings, images)
     images.length = steps * settings.batch_size
     record = start_record(settings, model, images, held_out, steps)
+    batches = BatchMaker(images, processor, side, staged=torch.cuda.is_available() and not places.cpu)
     trainer = ExpressionTrainer(
         settings,
         held_out,
+        batches,
+        teachers,
         model=model,
         args=training_arguments(settings, steps, places.out, places.workers, places.cpu),
         train_dataset=images,
-        data_collator=BatchMaker(images, processor, side),
+        data_collator=batches,
         processing_class=processor,
     )
     return trainer, record
@@ -270,7 +300,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
     parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
-    parser.add_argument("--teacher", type=Path, help="folder of the checkpoint that teacher_share speaks of")
+    parser.add_argument(
+        "--teacher", type=Path, nargs="+", default=(), help="folders of the checkpoints that teacher_share speaks of"
+    )
     parser.add_argument("--probabilities", type=Path, help="npz file with a teacher's probabilities, in its place")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")

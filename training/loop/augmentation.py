@@ -60,23 +60,31 @@ class Augmentation:
 
 def augment(images: Tensor, side: int, options: Augmentation, generator: torch.Generator) -> Tensor:
     """
-    One random variant of each image.
+    One random variant of each image: `compressed`, then `warped`.
 
     Args:
         images: uint8 (n, channels, height, width), grey or RGB.
         side: of the result, in pixels.
         options: how strong.
-        generator: the only source of chance.
+        generator: the only source of chance, on the processor.
 
     Returns:
         uint8 (n, channels, side, side).
     """
-    n = len(images)
+    return warped(compressed(images, options, generator), side, options, generator)
+
+
+def warped(images: Tensor, side: int, options: Augmentation, generator: torch.Generator) -> Tensor:
+    """
+    The part of `augment` that a GPU does when the images are there: noise, resampling, rotation, size, place, mirror,
+    light, erasing. The few random numbers are drawn on the processor; only those of the noise where the images are.
+    """
+    n, device = len(images), images.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.empty(*(shape or (n,))).uniform_(low, high, generator=generator)
 
-    x = degrade(images, options, uniform, generator).float()
+    x = noisy(images, options, uniform, generator).float()
     if options.resampling and uniform(0, 1, 1) < options.resampling:
         # One resolution for the group: corpora must not be told apart by their sharpness.
         coarse = int(uniform(36, 64, 1))
@@ -87,40 +95,54 @@ def augment(images: Tensor, side: int, options: Augmentation, generator: torch.G
     shift = 2 * options.shift  # affine_grid's coordinates run from -1 to 1
     row1 = torch.stack([scale * flip * angle.cos(), -scale * angle.sin(), uniform(-shift, shift)], 1)
     row2 = torch.stack([scale * flip * angle.sin(), scale * angle.cos(), uniform(-shift, shift)], 1)
-    grid = F.affine_grid(torch.stack([row1, row2], 1), [n, 1, side, side], align_corners=False)
+    grid = F.affine_grid(torch.stack([row1, row2], 1).to(device), [n, 1, side, side], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    contrast, brightness = (1 + uniform(-options.light, options.light)[:, None, None, None] for _ in range(2))
+    contrast, brightness = (1 + uniform(-options.light, options.light).to(device)[:, None, None, None] for _ in "12")
     x = (x - mean) * contrast + mean * brightness
     for i in (uniform(0, 1) < options.erasing).nonzero()[:, 0].tolist():
         height, width = (max(1, int(v)) for v in uniform(0.134 * side, 0.446 * side, 2))
         top, left = int(uniform(0, side - height, 1)), int(uniform(0, side - width, 1))
-        x[i, :, top : top + height, left : left + width] = uniform(0, 255, 1)
+        x[i, :, top : top + height, left : left + width] = float(uniform(0, 255, 1))
     return x.clamp(0, 255).to(torch.uint8)
 
 
-def degrade(images: Tensor, options: Augmentation, uniform, generator: torch.Generator) -> Tensor:
+def compressed(images: Tensor, options: Augmentation, generator: torch.Generator) -> Tensor:
     """
-    Blur, JPEG and noise, in this order, as a camera and a website add them; uint8 in, uint8 out.
+    Blur and JPEG, in this order, as a camera and a website add them; uint8 in, uint8 out. JPEG is the processor's work.
 
-    Against shortcuts through a corpus's sharpness and compression, and for photos taken in the dark. `uniform` is
-    that of `augment`, which draws from `generator`.
+    Against shortcuts through a corpus's sharpness and compression.
     """
     x = images
+
+    def uniform(low: float, high: float, count: int) -> Tensor:
+        return torch.empty(count).uniform_(low, high, generator=generator)
+
     if options.blur and uniform(0, 1, 1) < options.blur:
         x = TF.gaussian_blur(x, [5, 5], [float(uniform(0.3, 1.2, 1))])
     if options.jpeg:
         x = x.clone()
-        for i in (uniform(0, 1) < options.jpeg).nonzero()[:, 0].tolist():
+        for i in (uniform(0, 1, len(x)) < options.jpeg).nonzero()[:, 0].tolist():
             # torchvision encodes RGB only; of three equal channels it gives three equal ones back.
             rgb = x[i].expand(3, -1, -1).contiguous()
             x[i] = TF.jpeg(rgb, int(uniform(30, 90, 1)))[: x.shape[1]]
-    if options.noise:
-        noisy = uniform(0, 1) < options.noise
-        sigma = uniform(0, 0.15 * 255)[noisy, None, None, None]
-        chosen = x[noisy].float()
-        x = x.clone()
-        x[noisy] = (chosen + sigma * torch.randn(chosen.shape, generator=generator)).clamp(0, 255).to(torch.uint8)
+    return x
+
+
+def noisy(images: Tensor, options: Augmentation, uniform, generator: torch.Generator) -> Tensor:
+    """Gaussian noise, for photos taken in the dark; uint8 in, uint8 out. `uniform` is that of `warped`."""
+    if not options.noise:
+        return images
+    chosen = uniform(0, 1) < options.noise
+    sigma = uniform(0, 0.15 * 255)[chosen, None, None, None].to(images.device)
+    if images.device.type != "cpu":  # a generator serves one device
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        generator = torch.Generator(images.device).manual_seed(seed)
+    chosen = chosen.to(images.device)
+    clean = images[chosen].float()
+    x = images.clone()
+    noise = torch.randn(clean.shape, generator=generator, device=images.device)
+    x[chosen] = (clean + sigma * noise).clamp(0, 255).to(torch.uint8)
     return x
 
 

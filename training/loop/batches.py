@@ -8,6 +8,7 @@ image). So a resumed run sees what an unbroken one would, and it does not matter
 
 import bisect
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
 from ..corpora.crops import LABELS, NEUTRAL, Crops
-from .augmentation import augment
+from .augmentation import compressed, warped
 from .settings import TrainingSettings
 
 MIN_VOTES = 5  # FER+ votes for one of the labels, below which an image's votes do not count
@@ -45,10 +46,15 @@ def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None =
         known = crops.labels < settings.classes
     else:  # a teacher of the six emotions, for seven classes: it tells how the share that is not neutral divides
         known = torch.ones_like(crops.labels, dtype=torch.bool)
-        neutral = targets[:, NEUTRAL : NEUTRAL + 1]
-        taught = torch.cat([(1 - neutral) * taught, neutral], dim=1)
+        taught = with_neutral(taught, targets)
     targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
     return targets
+
+
+def with_neutral(six: Tensor, targets: Tensor) -> Tensor:
+    """The emotions' probabilities (n, 6), targets (n, 7) → (n, 7): neutral keeps its share, the six divide the rest."""
+    neutral = targets[:, NEUTRAL : NEUTRAL + 1]
+    return torch.cat([(1 - neutral) * six, neutral], dim=1)
 
 
 def used(crops: Crops, settings: TrainingSettings) -> Tensor:
@@ -130,28 +136,52 @@ class PassSampler(Sampler):
 
 
 class BatchMaker:
-    """Collates (position, image) items into `pixel_values` (n, 3, side, side) and soft `targets` (n, classes)."""
+    """
+    Collates (position, image) items into `pixel_values` (n, 3, side, side) and soft `targets` (n, classes).
 
-    def __init__(self, images: TrainingImages, processor, side: int):
-        self.images, self.processor, self.side = images, processor, side
+    Args:
+        images: what is trained on.
+        processor: of the network.
+        side: in pixels, to which the images are augmented; may be more than the network's where a teacher sees more.
+        staged: leave all but `compressed` to `finish`, which a GPU does: a batch is then the crops as they are, uint8
+            and grey, a tenth of the bytes, and the processes that load have little to do.
+    """
+
+    def __init__(self, images: TrainingImages, processor, side: int, staged: bool = False):
+        self.images, self.processor, self.side, self.staged = images, processor, side, staged
         self.augmentation = images.settings.augmentation
 
-    def __call__(self, items: list[tuple[int, int]]) -> dict[str, Tensor]:
-        settings = self.images.settings
-        generator = torch.Generator().manual_seed(settings.seed * 10_000_000_000 + items[0][0])
+    def __call__(self, items: list[tuple[int, int]]) -> dict[str, Any]:
+        first = self.images.settings.seed * 10_000_000_000 + items[0][0]
         by_corpus: dict[int, list[int]] = {}
         for _, image in items:
             corpus = bisect.bisect_right(self.images.starts, image) - 1
             by_corpus.setdefault(corpus, []).append(image - self.images.starts[corpus])
-        pixels, targets = [], []
-        for corpus, (name, crops) in enumerate(self.images.crops.items()):
+        crops, targets = {}, []
+        for corpus, (name, some) in enumerate(self.images.crops.items()):
             if corpus in by_corpus:
                 chosen = by_corpus[corpus]
-                pixels.append(augment(crops.images[chosen], self.side, self.augmentation, generator))
+                crops[name] = compressed(some.images[chosen], self.augmentation, generator_of(first, 2 * corpus + 1))
                 targets.append(self.images.targets[name][chosen])
+        batch = {"crops": crops, "targets": torch.cat(targets), "first": torch.tensor(first)}
+        return batch if self.staged else self.finish(batch)
+
+    def finish(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """A staged batch → `pixel_values` and `targets`, computed where the crops are."""
+        first = int(batch["first"])
+        pixels = []
+        for corpus, name in enumerate(self.images.crops):
+            if name in batch["crops"]:
+                generator = generator_of(first, 2 * corpus + 2)
+                pixels.append(warped(batch["crops"][name], self.side, self.augmentation, generator))
         images = torch.cat([p.expand(-1, 3, -1, -1) for p in pixels])
-        x = self.processor(images, return_tensors="pt")["pixel_values"]
-        return mix_up(x, torch.cat(targets), settings, generator)
+        x = self.processor(images, return_tensors="pt", do_resize=False)["pixel_values"]
+        return mix_up(x, batch["targets"], self.images.settings, generator_of(first, 0))
+
+
+def generator_of(first: int, part: int) -> torch.Generator:
+    """The source of chance of one part of the batch that begins at position `first`."""
+    return torch.Generator().manual_seed(first * 64 + part)
 
 
 def mix_up(x: Tensor, y: Tensor, settings: TrainingSettings, generator: torch.Generator) -> dict[str, Tensor]:
@@ -159,6 +189,6 @@ def mix_up(x: Tensor, y: Tensor, settings: TrainingSettings, generator: torch.Ge
     if settings.mixup and torch.rand(1, generator=generator) < settings.mixup:
         seed = int(torch.randint(2**31, (1,), generator=generator))
         share = float(np.random.default_rng(seed).beta(settings.mixup_alpha, settings.mixup_alpha))
-        other = torch.randperm(len(x), generator=generator)
+        other = torch.randperm(len(x), generator=generator).to(x.device)
         x, y = share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
     return {"pixel_values": x, "targets": y}

@@ -34,7 +34,11 @@ class TrainingSettings:
     network: str = described("gimefive-paper", f"one of {', '.join(NETWORKS)}")
     network_options: dict[str, Any] = described({}, "further values of GiMeFiveConfig, as JSON")
     classes: int = described(6, "6 emotions, or 7 with neutral")
-    start: str = described("random", "first weights: random, face-identity, vgg16 (ImageNet) or checkpoint")
+    start: str = described(
+        "random",
+        "first weights: random, face-identity, vgg16 (ImageNet), checkpoint, or widened (a narrower checkpoint's)",
+    )
+    widening_noise: float = described(0.1, "of start=widened: noise on the weights, relative to their deviation")
     frozen_stages: int = described(
         0, "stages, from the input, whose weights are not trained (running statistics go on)"
     )
@@ -50,7 +54,13 @@ class TrainingSettings:
     neutral_weight: float = described(1.0, "neutral faces per pass, relative to the other classes")
     vote_share: float = described(0.0, "share of FER+ votes in the targets of images that have at least five votes")
     teacher_share: float = described(
-        0.0, "share of another model's probabilities in the targets (Hinton et al. 2015); see --teacher"
+        0.0, "share of other models' probabilities in the targets (Hinton et al. 2015); see --teacher"
+    )
+    teacher_weights: list[float] = described([], "of several teachers, relative to each other; none: all equal")
+    teacher_matching: str = described(
+        "stored",
+        "what the teachers see: stored, each crop as it is, once, before the first step; or batch, what the student "
+        "sees, augmented and mixed up (function matching, Beyer et al. 2022)",
     )
     label_smoothing: float = described(0.0, "share of the uniform distribution in every target")
     # Augmentation, drawn per image unless said otherwise
@@ -96,7 +106,8 @@ class TrainingSettings:
         choices = {
             "network": tuple(NETWORKS),
             "classes": (6, 7),
-            "start": ("random", "face-identity", "vgg16", "checkpoint"),
+            "start": ("random", "face-identity", "vgg16", "checkpoint", "widened"),
+            "teacher_matching": ("stored", "batch"),
             "neutral": ("drop", "uniform"),
             "optimizer": ("adamw", "adam", "sgd"),
             "schedule": ("wsd", "cosine", "constant"),
@@ -115,6 +126,11 @@ class TrainingSettings:
         for name in (*shares, "average_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
+        if self.widening_noise < 0 or any(not isinstance(w, (int, float)) or w <= 0 for w in self.teacher_weights):
+            raise ValueError(
+                "widening_noise must not be negative and teacher_weights must be positive numbers; got "
+                f"{self.widening_noise} and {self.teacher_weights}"
+            )
         positive = ("steps", "epochs", "batch_size", "learning_rate", "mixup_alpha", "patience", "crop_side")
         for name in (*positive, "evaluate_every", "save_every", "log_every"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
@@ -202,7 +218,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         elif typing.get_origin(kind) is dict:
             options |= {"type": json.loads, "metavar": "JSON"}
         elif typing.get_origin(kind) is list:
-            options |= {"nargs": "+", "metavar": "NAME"}
+            of = typing.get_args(kind)[0]
+            options |= {"nargs": "+", "type": of, "metavar": "NAME" if of is str else of.__name__.upper()}
         else:
             plain = typing.get_args(kind)[0] if isinstance(kind, types.UnionType) else kind
             options |= {"type": plain, "metavar": plain.__name__.upper()}

@@ -16,12 +16,13 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 from ..corpora.crops import Crops
-from .batches import PassSampler
+from .batches import BatchMaker, PassSampler
 from .checkpoints import COMPLETE, complete_checkpoints, damage, kept_best, write_digests
 from .curves import draw_curves, write_curves
 from .disk import clear_disk_errors
 from .held_out import held_out_scores
 from .settings import TrainingSettings, write_atomically
+from .teachers import Teachers, resized
 
 AVERAGED = "averaged.safetensors"
 
@@ -66,9 +67,17 @@ class ExpressionTrainer(Trainer):
     lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None
     control: TrainerControl
 
-    def __init__(self, settings: TrainingSettings, held_out: dict[str, Crops], **kwargs):
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        held_out: dict[str, Crops],
+        batches: BatchMaker,
+        teachers: Teachers | None = None,
+        **kwargs,
+    ):
         super().__init__(eval_dataset=held_out, **kwargs)
-        self.settings = settings
+        self.settings, self.batches = settings, batches
+        self.teachers = teachers.to(self.args.device) if teachers is not None else None
         self.run = Path(self.args.output_dir)
         self.averaged = AveragedWeights(self.model, settings.average_decay) if settings.average_decay else None
         self.remove_callback(PrinterCallback)  # RunCallback tells more
@@ -82,11 +91,19 @@ class ExpressionTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Cross-entropy with soft targets. Raises FloatingPointError, with advice, for a loss that is not finite."""
-        x = inputs["pixel_values"]
+        if "crops" in inputs:  # staged
+            inputs = self.batches.finish(inputs)
+        x, targets = inputs["pixel_values"], inputs["targets"]
+        if self.teachers is not None:
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.settings.bf16):
+                taught = self.teachers(x, targets)
+            share = self.settings.teacher_share
+            targets = (1 - share) * targets + share * taught
+        x = resized(x, self.model.config.image_size)
         if self.settings.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         outputs = model(pixel_values=x)
-        loss = F.cross_entropy(outputs.logits.float(), inputs["targets"])
+        loss = F.cross_entropy(outputs.logits.float(), targets)
         if not torch.isfinite(loss):
             resume = complete_checkpoints(self.run)
             raise FloatingPointError(

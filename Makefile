@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo test test-all lint explorer check-results evaluate render flagship fast clean
+.PHONY: help demo test test-all lint explorer check-results evaluate render flagship seven fast clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -45,19 +45,32 @@ render: $(VENV)/.installed-test            ## fill README and cards from the res
 
 # Each step goes on where a killed one stopped, so the whole may be called again.
 RUN := runs/flagship
-flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: two runs, calibration, bundle
+TRAIN := $(BIN)/python -m training.train --data $(DATA)
+SIX := happiness surprise sadness anger disgust fear
+flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: two runs, a teacher, the taught network, calibration, bundle
+	@$(BIN)/python -c 'import torch; print("The whole takes half an hour on one H100: there is a GPU here" if torch.cuda.is_available() else "There is no GPU here. On two cores the first two runs take about 4 hours, teacher and student weeks: take the bundled weights, or give --steps")'
 	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz)
-	$(BIN)/python -m training.train --recipe flagship --data $(DATA) --identity runs/package/model --out $(RUN)-first
-	$(BIN)/python -m training.train --recipe flagship-second --data $(DATA) --weights $(RUN)-first/model --out $(RUN)
-	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average --zoom-average 1.1 0.9
+	$(TRAIN) --recipe flagship --identity runs/package/model --out $(RUN)-first
+	$(TRAIN) --recipe flagship-second --weights $(RUN)-first/model --out $(RUN)-second
+	$(TRAIN) --recipe teacher-widened --weights $(RUN)-second/model --out $(RUN)-teacher
+	$(TRAIN) --recipe flagship-taught --weights $(RUN)-second/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out $(RUN)
+	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average
 	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive --onnx
 
-fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR
-	$(BIN)/python -m training.train --recipe flagship-64px --data $(DATA) --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px
-	$(BIN)/python -m training.train --recipe gimefive-fast --data $(DATA) --weights $(RUN)-64px/model --teacher $(RUN)/model --out $(RUN)-fast-first
-	$(BIN)/python -m training.train --recipe gimefive-fast-second --data $(DATA) --weights $(RUN)-fast-first/model --teacher $(RUN)/model --out runs/gimefive-fast
-	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-fast/model --data $(DATA)
-	$(BIN)/python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data $(DATA)
+seven: $(VENV)/.installed            ## train gimefive-7, after the flagship, from the corpora in DATA=DIR
+	$(TRAIN) --recipe gimefive-7 --weights $(RUN)/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-7
+	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-7/model --data $(DATA)
+	$(BIN)/python -m training.bundle runs/gimefive-7/model --name gimefive-7 --onnx
+
+fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR, with neutral and without
+	$(TRAIN) --recipe flagship-64px --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px
+	$(TRAIN) --recipe gimefive-fast --weights $(RUN)-64px/model --teacher $(RUN)/model --out $(RUN)-fast-first
+	$(TRAIN) --recipe gimefive-fast-second --weights $(RUN)-fast-first/model --teacher $(RUN)/model --out $(RUN)-fast-second
+	$(TRAIN) --recipe gimefive-fast-7 --weights $(RUN)-fast-second/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-fast-7
+	$(BIN)/python -m training.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model --classes $(SIX)
+	for name in gimefive-fast-7 gimefive-fast; do \
+	  $(BIN)/python -m training.calibrate --checkpoint runs/$$name/model --data $(DATA) && \
+	  $(BIN)/python -m training.bundle runs/$$name/model --name $$name --int8 --data $(DATA) || exit 1; done
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'

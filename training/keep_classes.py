@@ -1,0 +1,75 @@
+"""
+A checkpoint that knows some of another's classes: the same network without the others' rows of the last layer.
+
+    python -m training.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model \\
+        --classes happiness surprise sadness anger disgust fear
+
+Softmax over what is left is the other's, given that the face shows one of the kept classes. The run's settings and
+record go along; the calibration does not: run `training.calibrate` on the result.
+"""
+
+import argparse
+import copy
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+
+from .bundle import RUN_RECORDS
+
+
+@torch.no_grad()
+def keep_classes(model: GiMeFiveForImageClassification, classes: Sequence[str]) -> GiMeFiveForImageClassification:
+    """
+    `model` with only `classes`, in their order, at temperature 1 and without a threshold.
+
+    Raises ValueError for a class that the model does not have, and for fewer than two.
+    """
+    known = list(model.config.id2label.values())
+    unknown = [name for name in classes if name not in known]
+    if unknown or len(set(classes)) < 2 or len(set(classes)) != len(classes):
+        raise ValueError(f"expected two or more different classes out of {', '.join(known)}; got {', '.join(classes)}")
+    config = copy.deepcopy(model.config)
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: index for index, name in enumerate(classes)}
+    config.temperature, config.confidence_threshold = 1.0, None
+    fewer = GiMeFiveForImageClassification(config)
+    state = dict(model.state_dict())
+    rows = torch.tensor([known.index(name) for name in classes])
+    for part in ("weight", "bias"):
+        name = f"classifier.{len(model.classifier) - 1}.{part}"
+        state[name] = state[name][rows]
+    fewer.load_state_dict(state)
+    return fewer.eval()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="training.keep_classes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path, help="folder of the new checkpoint")
+    parser.add_argument("--classes", nargs="+", required=True, metavar="NAME")
+    args = parser.parse_args(argv)
+    if not (args.checkpoint / "model.safetensors").is_file():
+        parser.error(f"no checkpoint in {args.checkpoint}: it has no model.safetensors")
+    try:
+        model = keep_classes(GiMeFiveForImageClassification.from_pretrained(args.checkpoint), args.classes)
+    except ValueError as error:
+        parser.error(str(error))
+    model.save_pretrained(args.out)
+    GiMeFiveImageProcessor.from_pretrained(args.checkpoint).save_pretrained(args.out)
+    for record in RUN_RECORDS:
+        if (args.checkpoint.parent / record).is_file():
+            shutil.copyfile(args.checkpoint.parent / record, args.out.parent / record)
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.opening import MAX_PIXELS
 from ..tables import beside
+from .opening import open_stream, open_video
 
-# Containers that hold a video. Play lists, which name other files, are not among them.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "mpegts", "mpeg", "mpegvideo", "ogg", "flv", "asf",
-    "yuv4mpegpipe", "h264", "hevc", "mjpeg", "mxf", "webp_anim", "apng", "swf", "rm", "dv", "ivf", "nut", "wtv",
-)  # fmt: skip
+# Pixels of a frame to which a stream that grows is held, unless it began with larger ones.
+FULL_HD = 1920 * 1080
+# The most that H.264 can code a side.
+MAX_SIDE = 16_384
 
 # Half the time of the preset "superfast" at crf 20 for a tenth more bytes and 0.4 dB less PSNR, on an annotated clip.
 # Without the deblocking filter and the sub-pixel search, which "ultrafast" leaves out, it would be a third more bytes.
@@ -58,24 +57,17 @@ class VideoReader:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._container = open_video(self.path)
-        streams = self._container.streams.video
-        # a picture in the tags of a sound file is no video
-        streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            kind = "only sound" if self._container.streams.audio else "no video stream"
+        try:
+            self._stream = open_stream(self._container, self.path.name)
+        except ValueError:
             self._container.close()
-            raise ValueError(f"{self.path.name}: has {kind}")
-        self._stream = streams[0]
-        self._stream.thread_type = "AUTO"
-        self.width, self.height = self._stream.width or 0, self._stream.height or 0
-        if self.width * self.height > MAX_PIXELS:
-            self._container.close()
-            raise ValueError(f"{self.path.name}: {self.width}×{self.height} is too large")
-        self.time_base: Fraction = self._stream.time_base
+            raise
+        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90000)
         self.rate = float(self._stream.average_rate) if self._stream.average_rate else None
         self.start = max(0.0, (self._container.start_time or 0) / av.time_base)
         length = float(self._stream.duration * self.time_base) if self._stream.duration else self.duration
         self.frame_count = self._stream.frames or (round(length * self.rate) if length and self.rate else None)
+        self._most = 0  # pixels of a frame
         self._frames = self._decode()
         self._first: VideoFrame | None = next(self._frames, None)
         self._check_first()
@@ -106,24 +98,46 @@ class VideoReader:
         yield from self._frames
 
     def _decode(self) -> Iterator[VideoFrame]:
-        index, last = 0, -1
-        converter = av.video.reformatter.VideoReformatter()
+        last = -1
         step = max(1, round(1 / (self.rate or 25) / self.time_base))
-        for packet in self._container.demux(self._stream):
+        for index, (given, image, error) in enumerate(self._images()):
+            if image is None:
+                pts = last + step if given is None else given
+            else:  # some files lack times or repeat them: every frame gets a later one than the last
+                pts = last = last + step if given is None else max(given, last + 1)
+            yield VideoFrame(index, max(0.0, float(pts * self.time_base) - self.start), image, error)
+
+    def _images(self) -> Iterator[tuple[int | None, NDArray[np.uint8] | None, str | None]]:
+        """Time stamp and pixels of each frame, or no pixels and the reason."""
+        converter = av.video.reformatter.VideoReformatter()
+        packets = self._container.demux(self._stream)
+        while True:
+            packet = None
             try:
-                decoded = packet.decode()
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
             except av.FFmpegError as error:
-                when = max(0.0, float((packet.pts or last + step) * self.time_base) - self.start)
-                yield VideoFrame(index, when, None, f"broken frame ({error.strerror or type(error).__name__})")
-                index += 1
-                continue
-            for frame in decoded:
-                # some files lack times or repeat them: every frame gets a later one than the last
-                pts = last + step if frame.pts is None else max(frame.pts, last + 1)
-                last = pts
-                image = upright(frame, converter)
-                yield VideoFrame(index, max(0.0, float(pts * self.time_base) - self.start), image)
-                index += 1
+                yield None if packet is None else packet.pts, None, broken(error)
+                frames = []
+            if packet is None:  # the end, or nothing can be read from here on
+                return
+            for frame in frames:
+                try:
+                    image = self._fitting(upright(frame, converter))
+                except (av.FFmpegError, ValueError) as error:  # pixels of a kind that cannot be converted
+                    yield frame.pts, None, broken(error)
+                    continue
+                yield frame.pts, image, None
+
+    def _fitting(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame that outgrows the first one and full HD, brought down to that: many wait for their turn at a time."""
+        height, width = image.shape[:2]
+        self._most = self._most or max(height * width, FULL_HD)
+        if height * width <= self._most:
+            return image
+        scale = (self._most / (height * width)) ** 0.5
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def close(self) -> None:
         self._container.close()
@@ -135,24 +149,9 @@ class VideoReader:
         self.close()
 
 
-def open_video(path: Path) -> "av.container.InputContainer":
-    """Open for reading. Raises ValueError that names the file and the reason."""
-    if not path.exists():
-        raise ValueError(f"{path.name}: no such file")
-    if not path.is_file():
-        raise ValueError(f"{path.name}: is a folder, not a video")
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"{path.name}: may not be read (permission denied)")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path.name}: the file is empty")
-    try:
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise ValueError(f"{path.name}: not a video, or cut off ({error.strerror})") from None
-    if container.format.name not in FORMATS:
-        container.close()
-        raise ValueError(f"{path.name}: not a video ({container.format.name})")
-    return container
+def broken(error: Exception) -> str:
+    """What to say of a frame that could not be decoded."""
+    return f"broken frame ({getattr(error, 'strerror', None) or type(error).__name__})"
 
 
 def upright(frame: "av.VideoFrame", converter: "av.video.reformatter.VideoReformatter") -> NDArray[np.uint8]:
@@ -186,6 +185,11 @@ class VideoWriter:
         audio: VideoReader | None = None,
     ):
         self.path = Path(path)
+        if max(width, height) > MAX_SIDE:
+            raise ValueError(
+                f"{self.path.name}: frames of {width}×{height} cannot be written; H.264 takes {MAX_SIDE:,} pixels a "
+                "side. The timeline alone can be made"
+            )
         self._part = beside(self.path)
         self.width, self.height = width, height
         # the encoder cannot count in nanoseconds, which some files do
@@ -243,7 +247,7 @@ class AudioCopy:
     def __init__(self, reader: VideoReader, output: "av.container.OutputContainer"):
         self._output, self._start = output, reader.start
         self._input = open_video(reader.path)
-        self._source = next(iter(self._input.streams.audio), None)
+        self._source = next((s for s in self._input.streams.audio if s.codec_context is not None), None)
         if self._source is None:
             return
         self._copies = self._source.codec_context.name in COPIED_AUDIO

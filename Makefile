@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo test test-all lint explorer check-results evaluate render flagship seven fast clean
+.PHONY: help demo test test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -45,11 +45,14 @@ render: $(VENV)/.installed-test            ## fill README and cards from the res
 
 # Each step goes on where a killed one stopped, so the whole may be called again.
 RUN := runs/flagship
+FACE_API_VERSION := 1.7.15
+FACE_API_FILE := vladmandic-face-api-$(FACE_API_VERSION).tgz
+FACE_API_SHA512 := 5833262b709f34ba3c8f2956a8ca1081fe2722cb773347f3c7576769cf7ac2ffddbcc4cde03c42fcfab50c6b5db83935964b426a64373080d7167beb7474d70f
 TRAIN := $(BIN)/python -m training.train --data $(DATA)
 SIX := happiness surprise sadness anger disgust fear
 flagship: $(VENV)/.installed            ## train the flagship from the corpora in DATA=DIR: two runs, a teacher, the taught network, calibration, bundle
 	@$(BIN)/python -c 'import torch; print("The whole takes half an hour on one H100: there is a GPU here" if torch.cuda.is_available() else "There is no GPU here. On two cores the first two runs take about 4 hours, teacher and student weeks: take the bundled weights, or give --steps")'
-	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz)
+	test -d runs/package/model || (mkdir -p runs && cd runs && npm pack @vladmandic/face-api@$(FACE_API_VERSION) && echo "$(FACE_API_SHA512)  $(FACE_API_FILE)" | sha512sum --check && tar xzf $(FACE_API_FILE))
 	$(TRAIN) --recipe flagship --identity runs/package/model --out $(RUN)-first
 	$(TRAIN) --recipe flagship-second --weights $(RUN)-first/model --out $(RUN)-second
 	$(TRAIN) --recipe teacher-widened --weights $(RUN)-second/model --out $(RUN)-teacher
@@ -77,14 +80,31 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# One call of pip for everything: packages installed one after the other undo each other's bounds.
-$(VENV)/.installed: $(VENV)/.python requirements.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+# One call of pip for everything, because packages installed one after the other undo each other's bounds; every file
+# must have the digest that the lock names. The package itself then needs nothing more, not even to build it.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+$(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.python requirements.txt requirements-test.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-test.txt -e .
+$(VENV)/.installed-test: $(VENV)/.python requirements-test.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements-test.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@ $(VENV)/.installed
+
+# For every platform and Python from 3.11 on; uv comes by `pip install uv`.
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+lock:            ## write the lock files anew, after requirements.txt or requirements-test.txt was changed
+	$(LOCK) requirements.txt -o requirements.lock
+	$(LOCK) requirements.txt requirements-test.txt -c requirements.lock -o requirements-test.lock
+
+audit: $(VENV)/.installed-test            ## known vulnerabilities of the locked packages, where their database can be had
+	$(BIN)/python .ci/audit.py requirements-test.lock
+
+sbom: $(VENV)/.installed-test            ## build/sbom.json: what the locked set consists of, in CycloneDX
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --of JSON -o build/sbom.json
 
 clean:            ## remove the virtual environment and caches
 	rm -rf $(VENV) .ruff_cache .mypy_cache build *.egg-info

@@ -31,6 +31,7 @@ from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from .corpora.crops import read_crops
+from .sums import write_sums
 from .testing.scorers import TRAINED_ON, describe
 
 CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
@@ -132,6 +133,7 @@ def main() -> int:
         print(bundle(args.checkpoint, args.name))
     if args.onnx or args.int8 or args.onnx_only:
         print(add_onnx(folder, args.data))
+    write_sums()
     return 0
 
 

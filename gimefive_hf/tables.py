@@ -43,7 +43,8 @@ def clear_write_errors(path: Path, advice: str) -> Iterator[None]:
         text = f"{path.name} could not be written: its folder {path.parent} was removed during the run"
         raise FileNotFoundError(error.errno, text) from error
     except OSError as error:
-        raise OSError(error.errno, f"{path.name} could not be written ({error.strerror or error}); {advice}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)  # Arrow's own text is longer and says no more
+        raise OSError(error.errno, f"{path.name} could not be written ({reason}); {advice}") from error
 
 
 class UnixLines:

@@ -7,21 +7,11 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
+from .corpora import corpus_titles
 from .rows import class_scores
 from .store import RESULT_KEY, Store
 
 FLAGSHIP = "gimefive"
-CORPUS_TITLES = {
-    "raf-db": "RAF-DB",
-    "fer2013": "FER2013",
-    "aggregate": "RAF-DB + FER2013",
-    "affectnet": "AffectNet copy",
-    "ck48": "CK+ (48 px)",
-    "ck-paper": "CK+ (paper)",
-    "tfeid": "TFEID",
-    "gimefive-valid": "paper's validation set",
-}
-IN_THE_WILD, POSED = ("raf-db", "fer2013", "affectnet"), ("ck48", "ck-paper", "tfeid")
 
 
 def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:
@@ -37,10 +27,11 @@ def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.
 
 
 def tested_corpora(store: Store, model: str) -> list[str]:
-    """Corpora with an aligned test of the model, in the order of `CORPUS_TITLES`."""
+    """Corpora with an aligned test of the model, in the order of tables, first those with a record."""
     rows = store.results[(store.results["model"] == model) & (store.results["split"] == "test")]
     present = set(rows[rows["protocol"] == "aligned"]["corpus"])
-    return [corpus for corpus in CORPUS_TITLES if corpus in present]
+    known = [corpus for corpus in corpus_titles() if corpus in present]
+    return [*known, *sorted(present - set(known))]
 
 
 def order_models(store: Store, cross: bool = False) -> list[str]:
@@ -60,11 +51,6 @@ def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.
     frame = store.predictions
     chosen = (frame["model"] == model) & (frame["protocol"] == "aligned") & (frame["split"] == "test")
     return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
-
-
-def corpora_of(corpus: str) -> tuple[str, ...]:
-    """The corpora that a test split consists of: itself, or those of the aggregate."""
-    return ("raf-db", "fer2013") if corpus == "aggregate" else (corpus,)
 
 
 def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str:

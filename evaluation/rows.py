@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from gimefive_hf.emotions import EMOTIONS
 
+from .corpora import AGGREGATE, CORPORA, corpora_of
 from .metrics import compute_metrics, confusion_matrix, mean_interval
 from .store import (
     NEUTRAL,
@@ -22,10 +23,6 @@ from .store import (
     write_results,
 )
 
-# RAF-DB's and FER2013's test splits together, as the GiMeFive paper tests its aggregate.
-AGGREGATE = ("raf-db", "fer2013")
-# Subgroups that a corpus tells us, here by the first letter of TFEID's subjects.
-SUBGROUPS = {"tfeid": {"female": "f", "male": "m"}}
 TOLERANCE = 1e-9  # between stored and recomputed figures; sums in another order differ by about 1e-13
 
 
@@ -55,10 +52,9 @@ def subsets(frame: pd.DataFrame, leaked: pd.DataFrame | None) -> Iterator[tuple[
         if twin.any() and not twin.all():
             yield "leak-free", frame[~twin]
     corpora = set(frame["corpus"].unique())
-    for corpus, groups in SUBGROUPS.items():
-        if corpora == {corpus}:
-            for name, first_letter in groups.items():
-                yield name, frame[frame["subject"].str.startswith(first_letter)]
+    record = CORPORA.get(corpora.pop()) if len(corpora) == 1 else None
+    for name, first_letter in record.groups.items() if record else ():
+        yield name, frame[frame["subject"].str.startswith(first_letter)]
 
 
 def score_rows(frame: pd.DataFrame, classes: int) -> Iterator[dict]:
@@ -94,11 +90,12 @@ def compute_results(frame: pd.DataFrame, facts: ModelFacts, leaked: pd.DataFrame
     """All rows of results.csv for the predictions of one model."""
     parts = [(*key, part) for key, part in frame.groupby(["corpus", "split", "protocol"], sort=True)]
     for protocol in sorted(frame["protocol"].unique()):
+        parts_of = corpora_of(AGGREGATE)
         of_aggregate = frame[
-            frame["corpus"].isin(AGGREGATE) & (frame["split"] == "test") & (frame["protocol"] == protocol)
+            frame["corpus"].isin(parts_of) & (frame["split"] == "test") & (frame["protocol"] == protocol)
         ]
-        if set(of_aggregate["corpus"].unique()) == set(AGGREGATE):
-            parts.append(("aggregate", "test", protocol, of_aggregate))
+        if set(of_aggregate["corpus"].unique()) == set(parts_of):
+            parts.append((AGGREGATE, "test", protocol, of_aggregate))
     rows = []
     for corpus, split, protocol, part in parts:
         for subset, chosen in subsets(part, leaked):

@@ -4,7 +4,8 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from .queries import CORPUS_TITLES, find_row, percent_text, tested_corpora
+from .corpora import title_of
+from .queries import find_row, percent_text, tested_corpora
 from .store import Store
 
 LEAST_IMAGES = 30  # of a class; a recall of fewer images says next to nothing
@@ -48,7 +49,7 @@ def class_sentence(store: Store, model: str) -> str | None:
     if row is None:
         return None
     corpus = row["corpus"]
-    text = f"of the {row['n_scored']:,} faces labelled {row['class']} in the test split of {CORPUS_TITLES[corpus]}, "
+    text = f"of the {row['n_scored']:,} faces labelled {row['class']} in the test split of {title_of(corpus)}, "
     text += f"{model} recognises {percent_text(row, n=False)}"
     if mistake := commonest_mistake(store, model, corpus, row["class"]):
         name, count, total = mistake
@@ -63,14 +64,14 @@ def corruption_sentence(store: Store, model: str) -> str | None:
     _, name, strength = row["protocol"].split("/")
     aligned = find_row(store, model, corpus=row["corpus"])
     text = f"{name.replace('_', ' ')} at strength {strength} of 5, with an accuracy of {percent_text(row)} images of "
-    text += CORPUS_TITLES[row["corpus"]]
+    text += title_of(row["corpus"])
     return f"{text} ({percent_text(aligned, n=False)} as given)." if aligned is not None else f"{text}."
 
 
 def corpus_sentence(store: Store, model: str) -> str | None:
     rows = [row for c in own_corpora(store, model) if (row := find_row(store, model, corpus=c)) is not None]
     row = min(rows, key=lambda row: row["value"], default=None)
-    return None if row is None else f"{CORPUS_TITLES[row['corpus']]}, accuracy {percent_text(row)} images."
+    return None if row is None else f"{title_of(row['corpus'])}, accuracy {percent_text(row)} images."
 
 
 def weak_spots(store: Store, model: str) -> dict[str, str]:

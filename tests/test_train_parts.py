@@ -87,7 +87,7 @@ def test_flags_override_the_file_and_the_saved_settings_are_read_again(tmp_path)
         ({"classes": 8}, "classes must be one of 6, 7; got 8"),
         ({"mixup": 1.5}, r"mixup must be in \[0, 1\]; got 1.5"),
         ({"save_every": 0}, "save_every must be positive"),
-        ({"held_out": ["gimefive-valid"]}, "corpora and held_out must name"),
+        ({"held_out": ["gimefive-valid"]}, "held_out must name"),
         ({"network": "resnet"}, "network must be one of"),
     ],
 )

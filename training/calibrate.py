@@ -27,10 +27,11 @@ from evaluation.calibration import (
     measure,
     split_neutral,
 )
+from evaluation.corpora import corpora_with
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .corpora.crops import CORPORA, LABELS, Crops, read_crops
+from .corpora.crops import LABELS, Crops, read_crops
 
 
 @torch.no_grad()
@@ -175,7 +176,8 @@ def main() -> None:
         "--checkpoint", type=Path, required=True, help="folder of the checkpoint; its config is changed"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
-    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=CORPORA[:3])
+    trained, wild = corpora_with(train=True), corpora_with(train=True, setting="wild")
+    parser.add_argument("--corpora", nargs="+", choices=trained, default=wild)
     parser.add_argument("--max-risk", type=float, default=0.20, help="share of wrong answers among accepted faces")
     parser.add_argument("--min-neutral", type=float, default=0.6, help="share of held-out neutral faces to be declined")
     parser.add_argument("--min-coverage", type=float, default=0.5, help="share of emotional faces to be answered")

@@ -23,13 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tvf
 
+from evaluation.corpora import corpora_with
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, write_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .evaluate import CORPORA, Images, make_facts, make_frame, read_images
+from .evaluate import Images, make_facts, make_frame, read_images
 from .networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
 from .testing.scorers import Description, Scorer
 
@@ -173,7 +174,7 @@ def main() -> None:
         cache.mkdir(parents=True, exist_ok=True)
         features = FrozenFeatures(args.data, args.identity, cache)
         for run in (run for run in RUNS if run.name in args.runs):
-            train_and_test(run, features, args.store, list(CORPORA))
+            train_and_test(run, features, args.store, list(corpora_with(test=True)))
 
 
 if __name__ == "__main__":

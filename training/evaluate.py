@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from evaluation.corpora import corpora_with
 from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
@@ -32,7 +33,6 @@ from gimefive_hf.configuration_gimefive import EMOTIONS
 from .corpora import load_corpus
 from .testing.scorers import Scorer, load_scorer
 
-CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "gimefive-valid")
 PROTOCOLS = ("aligned", "detected", "corrupted")
 SAMPLE = 300  # images that --full detects and corrupts: 40 conditions of them cost as much as 12,000 aligned crops
 
@@ -227,7 +227,7 @@ def main() -> int:
     parser.add_argument(
         "--full", action="store_true", help="aligned on all corpora; also detected and corrupted on some"
     )
-    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=list(CORPORA))
+    parser.add_argument("--corpora", nargs="+", choices=corpora_with(test=True), default=list(corpora_with(test=True)))
     parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--sample", type=int, help="at most so many images of each corpus, evenly spaced")
@@ -239,7 +239,9 @@ def main() -> int:
     try:
         scorer = load_scorer(args.model, args.name, args.peers, args.bf16)
         if args.full:
-            table = evaluate(scorer, args.data, args.store, list(CORPORA), ["aligned"], batch=args.batch)
+            table = evaluate(
+                scorer, args.data, args.store, list(corpora_with(test=True)), ["aligned"], batch=args.batch
+            )
             table = evaluate(
                 scorer, args.data, args.store, ["raf-db"], ["detected", "corrupted"], sample=SAMPLE, batch=args.batch
             )

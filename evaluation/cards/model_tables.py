@@ -6,20 +6,10 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
+from ..corpora import corpora_of, corpora_with, title_of
 from ..corruptions import CORRUPTIONS, STRENGTHS
 from ..metrics import mcnemar, mean_interval, permutation_test
-from ..queries import (
-    CORPUS_TITLES,
-    FLAGSHIP,
-    IN_THE_WILD,
-    POSED,
-    aligned_predictions,
-    corpora_of,
-    find_row,
-    order_models,
-    right_of,
-    tested_corpora,
-)
+from ..queries import FLAGSHIP, aligned_predictions, find_row, order_models, right_of, tested_corpora
 from ..rows import image_groups
 from ..store import Store, hash_file
 from .markdown import MISSING, markdown_table, no_results, percent, plain
@@ -38,7 +28,7 @@ def per_corpus(store: Store, model: str = FLAGSHIP) -> str:
             where = {"corpus": corpus, "subset": subset}
             rows.append(
                 [
-                    f"{CORPUS_TITLES[corpus]}{', leak-free' if subset == 'leak-free' else ''}",
+                    f"{title_of(corpus)}{', leak-free' if subset == 'leak-free' else ''}",
                     f"{accuracy['n_scored']:,}",
                     percent(accuracy),
                     percent(find_row(store, model, "balanced_accuracy", **where)),
@@ -97,7 +87,7 @@ def robustness(store: Store, model: str = FLAGSHIP) -> str:
         cells = [percent(find_row(store, model, corpus=corpus, protocol=f"corrupted/{name}/{s}")) for s in STRENGTHS]
         rows.append([name.replace("_", " "), *cells])
     n = corrupted["n_total"].max()
-    header = [f"{CORPUS_TITLES[corpus]} test, {n:,} images, accuracy %", *[f"strength {s}" for s in STRENGTHS]]
+    header = [f"{title_of(corpus)} test, {n:,} images, accuracy %", *[f"strength {s}" for s in STRENGTHS]]
     return markdown_table(header, rows)
 
 
@@ -112,7 +102,7 @@ def detected(store: Store, model: str = FLAGSHIP) -> str:
             aligned = find_row(store, model, corpus=corpus)
             rows.append(
                 [
-                    CORPUS_TITLES[corpus],
+                    title_of(corpus),
                     percent(aligned, n=True),
                     percent(found, n=True),
                     percent(accuracy, n=True),
@@ -135,8 +125,8 @@ def subgroups(store: Store, model: str = FLAGSHIP) -> str:
     tfeid = aligned_predictions(store, model, ["tfeid"])
     if len(tfeid):
         cases.append(("TFEID: women against men, by subject", tfeid, tfeid["subject"].str.startswith("f").to_numpy()))
-    everything = aligned_predictions(store, model, [*IN_THE_WILD, *POSED])
-    wild = everything["corpus"].isin(IN_THE_WILD).to_numpy()
+    everything = aligned_predictions(store, model, [*corpora_with(setting="wild"), *corpora_with(setting="posed")])
+    wild = everything["corpus"].isin(corpora_with(setting="wild")).to_numpy()
     if wild.any() and not wild.all():
         cases.append(("in the wild against posed", everything, wild))
     rows = []
@@ -183,14 +173,14 @@ def leakage(store: Store, model: str = FLAGSHIP) -> str:
         twin = pd.MultiIndex.from_frame(frame[["corpus", "source"]]).isin(keys)
         full, clean = (find_row(store, model, corpus=corpus, subset=subset) for subset in ("full", "leak-free"))
         share = f"{twin.sum():,} ({100 * twin.mean():.1f} %)" if len(frame) else MISSING
-        rows.append([CORPUS_TITLES[corpus], f"{len(frame):,}", share, percent(full), percent(clean, n=True)])
+        rows.append([title_of(corpus), f"{len(frame):,}", share, percent(full), percent(clean, n=True)])
     header = ["test split", "images", "with a twin in training data", "accuracy %, all", "accuracy %, leak-free"]
     table = markdown_table(header, rows) if rows else no_results(model)
     twins = store.extras.get("valid_twins")
     if twins is not None:
         table += (
             f"\n\nOf the GiMeFive paper's validation set {len(twins):,} images are images of the *test* splits of "
-            f"{', '.join(CORPUS_TITLES.get(c, c) for c in sorted(twins['twin_corpus'].unique()))}. It is reported for "
+            f"{', '.join(title_of(c) for c in sorted(twins['twin_corpus'].unique()))}. It is reported for "
             "comparison with the paper and used for nothing else."
         )
     return table

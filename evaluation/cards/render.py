@@ -13,14 +13,14 @@ import argparse
 import json
 import re
 import sys
-import tomllib
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from ..queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models, tested_corpora
+from ..corpora import read_records, title_of
+from ..queries import FLAGSHIP, find_row, order_models, tested_corpora
 from ..store import DEFAULT_STORE, Store, read_store
 from ..weak_spots import weak_spots
 from .audit_sentences import audit_sentences, count_rows
@@ -81,7 +81,7 @@ def eval_results(store: Store, model: str) -> list[EvalResult]:
                     EvalResult(
                         task_type="image-classification",
                         dataset_type=corpus,
-                        dataset_name=CORPUS_TITLES[corpus],
+                        dataset_name=title_of(corpus),
                         dataset_split="test",
                         metric_type=metric_type,
                         metric_name=name,
@@ -158,8 +158,8 @@ def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
 
 
 def read_corpora() -> dict[str, dict[str, str]]:
-    """cards/corpora.toml."""
-    return tomllib.loads((ROOT / "cards" / "corpora.toml").read_text())
+    """The records of `evaluation/corpora.toml` that have the texts of a card."""
+    return {name: record for name, record in read_records().items() if "about" in record}
 
 
 def read_audit() -> dict:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ..queries import CORPUS_TITLES, FLAGSHIP, find_row, order_models
+from ..corpora import corpus_titles, title_of
+from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
 from .markdown import MISSING, markdown_table, no_results, percent
 from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
@@ -11,7 +12,7 @@ from .model_tables import detected, faithfulness, leakage, peers, per_class, per
 def trained_on(store: Store, model: str) -> str:
     """The corpora's titles, or how many they are."""
     names = store.models[model].trained_on.split("+")
-    return ", ".join(CORPUS_TITLES.get(name, name) for name in names) if len(names) < 3 else f"{len(names)} corpora"
+    return ", ".join(title_of(name) for name in names) if len(names) < 3 else f"{len(names)} corpora"
 
 
 def headline(store: Store) -> str:
@@ -22,7 +23,7 @@ def headline(store: Store) -> str:
     if not any(sizes.values()):
         return no_results()
     header = ["accuracy in %, six classes [95 % interval]", "trained on", "parameters"]
-    header += [f"{CORPUS_TITLES[c]} test ({max(sizes[c]):,})" if sizes[c] else CORPUS_TITLES[c] for c in corpora]
+    header += [f"{title_of(c)} test ({max(sizes[c]):,})" if sizes[c] else title_of(c) for c in corpora]
     rows = []
     for model in models:
         cells = [percent(find_row(store, model, corpus=c)) for c in corpora]
@@ -58,14 +59,14 @@ def cross_dataset(store: Store) -> str:
         return "_The store has no cross-dataset models yet._"
     corpora = [
         c
-        for c in CORPUS_TITLES
+        for c in corpus_titles()
         if any(find_row(store, m, corpus=c) is not None for m in models) and c != "gimefive-valid"
     ]
     sizes = {
         c: max(row["n_total"] for row in (find_row(store, m, corpus=c) for m in models) if row is not None)
         for c in corpora
     }
-    header = ["trained on", *[f"{CORPUS_TITLES[c]} ({sizes[c]:,})" for c in corpora]]
+    header = ["trained on", *[f"{title_of(c)} ({sizes[c]:,})" for c in corpora]]
     slides = store.published[store.published["publication"].str.contains("slides")]
     published = {
         # "affectnet+fer2013, 48 px" is our cross-affectnet-fer2013-48px

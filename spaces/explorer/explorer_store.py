@@ -8,7 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from evaluation.queries import CORPUS_TITLES, FLAGSHIP, order_models
+from evaluation.corpora import title_of
+from evaluation.queries import FLAGSHIP, order_models
 from evaluation.store import DEFAULT_STORE, Store, read_store
 
 
@@ -67,14 +68,9 @@ def choose_model(store: Store, key: str = "model", cross: bool = True, container
     return choose("Model", order_models(store, cross), key, FLAGSHIP, container)
 
 
-def corpus_name(title: str) -> str:
-    """The corpus of a title in `CORPUS_TITLES`."""
-    return next(name for name, known in CORPUS_TITLES.items() if known == title)
-
-
 def choose_corpus(corpora: list[str], key: str = "corpus", default: str = "raf-db", container=st) -> str:
-    titles = [CORPUS_TITLES[name] for name in corpora]
-    return corpus_name(choose("Test split", titles, key, CORPUS_TITLES[default], container))
+    titles = {title_of(name): name for name in corpora}
+    return titles[choose("Test split", list(titles), key, title_of(default), container)]
 
 
 def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str) -> None:

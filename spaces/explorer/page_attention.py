@@ -8,7 +8,8 @@ import streamlit as st
 from explorer_charts import face_maps, heat_map, interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without, store_path
 
-from evaluation.queries import CORPUS_TITLES, FLAGSHIP
+from evaluation.corpora import title_of
+from evaluation.queries import FLAGSHIP
 from evaluation.store import read_arrays
 from gimefive_hf.emotions import EMOTIONS
 
@@ -114,7 +115,7 @@ for name, arrays in found.items():
 if len(found) == 2:
     maps[f"{looked} − {other}"] = maps[looked] - maps[other]
     signed = (f"{looked} − {other}",)
-title = "average map of each emotion, on " + ", ".join(CORPUS_TITLES.get(name, name) for name in chosen)
+title = "average map of each emotion, on " + ", ".join(title_of(name) for name in chosen)
 figure = face_maps(maps, list(EMOTIONS), found[looked]["landmarks"], title, signed)
 places = pd.MultiIndex.from_product(
     [range(side) for side in next(iter(maps.values())).shape[1:]], names=["row", "column"]

@@ -6,16 +6,9 @@ import streamlit as st
 from explorer_charts import interval_bars, reliability_diagram
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
+from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import confidence_bins, mean_interval, reliability
-from evaluation.queries import (
-    CORPUS_TITLES,
-    aligned_predictions,
-    corpora_of,
-    find_row,
-    order_models,
-    percent_text,
-    tested_corpora,
-)
+from evaluation.queries import aligned_predictions, find_row, order_models, percent_text, tested_corpora
 from evaluation.rows import class_scores
 
 store = start_page(
@@ -40,7 +33,7 @@ table = pd.DataFrame(rows, columns=["confidence", "value", "low", "high", "n"])
 error = find_row(store, model, "expected_calibration_error", corpus=corpus)
 st.metric("Expected calibration error, 15 bins", percent_text(error, n=False))
 show_chart(
-    reliability_diagram(table, f"{model} on {CORPUS_TITLES[corpus]}"),
+    reliability_diagram(table, f"{model} on {title_of(corpus)}"),
     table,
     f"calibration-{model}-{corpus}",
     f"{len(frame):,} images in {len(table)} of 15 bins; 95 % bootstrap intervals of the share that is right.",
@@ -69,7 +62,7 @@ rows = []
 for name in order_models(store):
     row = find_row(store, name, "expected_calibration_error", corpus=corpus)
     if row is not None:
-        rows.append([name, CORPUS_TITLES[corpus], row["value"], row["low"], row["high"], row["n_scored"]])
+        rows.append([name, title_of(corpus), row["value"], row["low"], row["high"], row["n_scored"]])
 table = pd.DataFrame(rows, columns=["model", "test split", "value", "low", "high", "n"])
 show_chart(
     interval_bars(table, "model", "test split", "expected calibration error, lower is better"),

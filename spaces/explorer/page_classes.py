@@ -5,7 +5,8 @@ import streamlit as st
 from explorer_charts import heat_map, interval_bars
 from explorer_store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
 
-from evaluation.queries import CORPUS_TITLES, find_row, tested_corpora
+from evaluation.corpora import title_of
+from evaluation.queries import find_row, tested_corpora
 from gimefive_hf.emotions import EMOTIONS
 
 store = start_page(
@@ -26,7 +27,7 @@ with st.sidebar:
 where = {"corpus": corpus, "subset": subset, "classes": classes}
 stop_without(
     find_row(store, model, **where) is not None,
-    f"{model} has no results on {CORPUS_TITLES[corpus]}, {subset} test images, {classes} classes.",
+    f"{model} has no results on {title_of(corpus)}, {subset} test images, {classes} classes.",
 )
 names = [*EMOTIONS, "neutral"][:classes]
 
@@ -50,7 +51,7 @@ texts = (
     + counts.map(lambda v: "" if pd.isna(v) else f"{v:,.0f}")
 )
 shares.index = texts.index = [f"{name} ({int(totals[name]):,})" for name in names]
-title = f"{model} on {CORPUS_TITLES[corpus]}, {subset} test images"
+title = f"{model} on {title_of(corpus)}, {subset} test images"
 show_chart(
     heat_map(shares, texts, title, "predicted", "label (images)"),
     counts.reset_index(names="label"),

@@ -6,8 +6,9 @@ import streamlit as st
 from explorer_charts import interval_bars
 from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
+from evaluation.corpora import corpora_of
 from evaluation.metrics import mcnemar, mean_interval
-from evaluation.queries import FLAGSHIP, aligned_predictions, corpora_of, order_models, right_of, tested_corpora
+from evaluation.queries import FLAGSHIP, aligned_predictions, order_models, right_of, tested_corpora
 from gimefive_hf.emotions import EMOTIONS
 
 store = start_page(

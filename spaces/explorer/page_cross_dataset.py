@@ -5,7 +5,8 @@ import streamlit as st
 from explorer_charts import heat_map
 from explorer_store import choose, download_table, show_chart, start_page, stop_without
 
-from evaluation.queries import CORPUS_TITLES, find_row, percent_text
+from evaluation.corpora import corpus_titles, title_of
+from evaluation.queries import find_row, percent_text
 
 METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "negative_log_likelihood"]
 
@@ -25,7 +26,7 @@ stop_without(
 )
 rows = []
 for model in sorted(models, key=lambda name: (store.models[name].trained_on.count("+"), name)):
-    for corpus, title in CORPUS_TITLES.items():
+    for corpus, title in corpus_titles().items():
         row = None
         if leak_free:
             row = find_row(store, model, metric, corpus=corpus, subset="leak-free")
@@ -41,7 +42,7 @@ table["text"] = [
     f"{scale * r.value:.{digits}f}<br>[{scale * r.low:.{digits}f}, {scale * r.high:.{digits}f}]<br>n={r.n:,}"
     for r in table.itertuples()
 ]
-order = [title for title in CORPUS_TITLES.values() if title in set(table["tested on"])]
+order = [title for title in corpus_titles().values() if title in set(table["tested on"])]
 trained = list(dict.fromkeys(table["trained on"]))
 values = table.pivot(index="trained on", columns="tested on", values="value").loc[trained, order]
 texts = table.pivot(index="trained on", columns="tested on", values="text").loc[trained, order].fillna("")
@@ -74,7 +75,7 @@ for entry in published.itertuples():
     ours = "cross-" + entry.trained_on.replace(", ", "-").replace("+", "-").replace(" px", "px")
     row = find_row(store, ours, corpus=entry.corpus) if ours in store.models else None
     difference = "–" if row is None else f"{100 * (row['value'] - entry.value):+.1f}"
-    title = CORPUS_TITLES.get(entry.corpus, entry.corpus)
+    title = title_of(entry.corpus)
     rows.append([entry.trained_on, title, f"{100 * entry.value:.1f} %", percent_text(row), difference])
 side = pd.DataFrame(rows, columns=["trained on", "tested on", "published", "ours [95 % interval]", "ours − published"])
 st.dataframe(side, hide_index=True)

@@ -18,8 +18,9 @@ from explorer_store import (
     store_path,
 )
 
+from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import CORPUS_TITLES, aligned_predictions, corpora_of, tested_corpora
+from evaluation.queries import aligned_predictions, tested_corpora
 from evaluation.rows import class_scores, image_groups
 from evaluation.store import Store, read_arrays
 from gimefive_hf.emotions import EMOTIONS
@@ -148,8 +149,8 @@ with st.sidebar:
     predicted = choose("Predicted as", ["any", *EMOTIONS], "predicted")
 folder = corpora_folder()
 table = all_answers(aligned_predictions(store, model, corpora_of(corpus)))
-stop_without(len(table) > 0, f"The store has no predictions of {model} on {CORPUS_TITLES[corpus]}.")
-show_shares(table, f"{model} on {CORPUS_TITLES[corpus]}: share wrong", f"wrong-{model}-{corpus}")
+stop_without(len(table) > 0, f"The store has no predictions of {model} on {title_of(corpus)}.")
+show_shares(table, f"{model} on {title_of(corpus)}: share wrong", f"wrong-{model}-{corpus}")
 
 st.subheader("Explained")
 if folder is None:
@@ -166,7 +167,7 @@ wrong = wrong if predicted == "any" else wrong[wrong["predicted"] == predicted]
 wrong = wrong.sort_values("confidence", ascending=False).drop(columns="group")
 asked = "" if label == "any" else f" of {label}"
 st.caption(
-    f"{len(wrong):,} of {len(of_label):,} test images{asked} of {CORPUS_TITLES[corpus]}"
+    f"{len(wrong):,} of {len(of_label):,} test images{asked} of {title_of(corpus)}"
     + (" are wrong." if predicted == "any" else f" are taken for {predicted}.")
     + " The most confident first."
 )

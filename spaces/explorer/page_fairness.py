@@ -5,8 +5,9 @@ import streamlit as st
 from explorer_charts import interval_bars
 from explorer_store import choose_model, show_chart, start_page, stop_without
 
+from evaluation.corpora import corpora_with, title_of
 from evaluation.metrics import mean_interval, permutation_test
-from evaluation.queries import CORPUS_TITLES, IN_THE_WILD, POSED, aligned_predictions, right_of, tested_corpora
+from evaluation.queries import aligned_predictions, right_of, tested_corpora
 from evaluation.rows import image_groups
 
 store = start_page(
@@ -62,15 +63,18 @@ if len(tfeid):
     show_groups(f"{model}, TFEID test split", tfeid, {"women": women, "men": ~women}, f"sex-{model}")
 else:
     st.info(f"{model} has not been tested on TFEID.")
-everything = aligned_predictions(store, model, [*IN_THE_WILD, *POSED])
-wild = everything["corpus"].isin(IN_THE_WILD).to_numpy()
+everything = aligned_predictions(store, model, [*corpora_with(setting="wild"), *corpora_with(setting="posed")])
+wild = everything["corpus"].isin(corpora_with(setting="wild")).to_numpy()
 st.subheader("In the wild against posed")
 if wild.any() and not wild.all():
     show_groups(f"{model}, all test splits", everything, {"in the wild": wild, "posed": ~wild}, f"posed-{model}")
 else:
     st.info(f"{model} has been tested on one kind only.")
 st.subheader("Corpora, as the nearest thing to cultures")
-groups = {CORPUS_TITLES[c]: (everything["corpus"] == c).to_numpy() for c in [*IN_THE_WILD, *POSED]}
+groups = {
+    title_of(c): (everything["corpus"] == c).to_numpy()
+    for c in [*corpora_with(setting="wild"), *corpora_with(setting="posed")]
+}
 show_groups(f"{model} by corpus", everything, groups, f"corpora-{model}")
 st.markdown(
     "Corpora differ in much more than in the culture of the people they show: how expressions came about, who labelled "

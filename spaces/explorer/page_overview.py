@@ -5,7 +5,8 @@ import streamlit as st
 from explorer_charts import interval_bars
 from explorer_store import choose, choose_model, download_table, show_chart, start_page
 
-from evaluation.queries import CORPUS_TITLES, find_row, order_models, percent_text, tested_corpora
+from evaluation.corpora import corpus_titles, title_of
+from evaluation.queries import find_row, order_models, percent_text, tested_corpora
 from evaluation.store import Store
 from evaluation.weak_spots import LEAST_IMAGES, weak_spots
 
@@ -18,7 +19,7 @@ def accuracy_table(store: Store, models: list[str], metric: str, subset: str) ->
         for corpus in tested_corpora(store, model):
             row = find_row(store, model, metric, corpus=corpus, subset=subset)
             if row is not None:
-                title = CORPUS_TITLES[corpus]
+                title = title_of(corpus)
                 rows.append([title, model, row["value"], row["low"], row["high"], row["n_scored"], row["n_total"]])
     return pd.DataFrame(rows, columns=["test split", "model", "value", "low", "high", "n", "n_total"])
 
@@ -68,11 +69,13 @@ else:
 st.subheader("Beside the published figures")
 published = store.published[store.published["publication"].str.startswith("GiMeFive paper")]
 if len(published):
-    wide = published.assign(title=published["corpus"].map(CORPUS_TITLES), cell=published["value"].map("{:.1%}".format))
+    wide = published.assign(
+        title=published["corpus"].map(corpus_titles()), cell=published["value"].map("{:.1%}".format)
+    )
     wide = wide[wide["corpus"].isin(["raf-db", "fer2013", "aggregate"])]
     wide = wide.pivot_table(index="model", columns="title", values="cell", aggfunc="first")
     ours = {
-        CORPUS_TITLES[corpus]: percent_text(find_row(store, model, corpus=corpus))
+        title_of(corpus): percent_text(find_row(store, model, corpus=corpus))
         for corpus in ("raf-db", "fer2013", "aggregate")
     }
     together = pd.concat([pd.DataFrame([ours], index=[model]), wide]).fillna("–")

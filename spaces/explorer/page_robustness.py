@@ -5,8 +5,9 @@ import streamlit as st
 from explorer_charts import interval_bars, lines
 from explorer_store import choose, show_chart, start_page, stop_without
 
+from evaluation.corpora import corpus_titles, title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import CORPUS_TITLES, FLAGSHIP, aligned_predictions, find_row, order_models, right_of
+from evaluation.queries import FLAGSHIP, aligned_predictions, find_row, order_models, right_of
 from evaluation.rows import image_groups
 
 store = start_page(
@@ -49,7 +50,7 @@ if len(aligned):
     zero = pd.DataFrame([[name, *start] for name in curves["corruption"].unique()], columns=columns)
     curves = pd.concat([zero, curves], ignore_index=True)
 curves = curves.sort_values(["corruption", "strength"]).rename(columns={"n_scored": "n"})
-note = f"{CORPUS_TITLES[corpus]} test split: the same {part['n_scored'].max():,} evenly drawn images at every point"
+note = f"{title_of(corpus)} test split: the same {part['n_scored'].max():,} evenly drawn images at every point"
 if not len(aligned):
     note += "; strength 0 is missing, because the store has no aligned predictions of them"
 show_chart(
@@ -65,7 +66,7 @@ if len(models) > 1:
     means = of_corpus.assign(strength=strength).groupby(["model", "strength"], sort=True)
     means = means.agg(value=("value", "mean"), n=("n_scored", "sum")).reset_index()
     show_chart(
-        lines(means, "strength", "model", f"mean accuracy over the corruptions, {CORPUS_TITLES[corpus]}", "accuracy"),
+        lines(means, "strength", "model", f"mean accuracy over the corruptions, {title_of(corpus)}", "accuracy"),
         means,
         "robustness-models",
         "Mean over the corruptions that the store has; n counts answers, so each image once per corruption. Intervals "
@@ -74,7 +75,7 @@ if len(models) > 1:
 st.subheader("As deployed: found again by our detector in a larger scene")
 rows = []
 for name in order_models(store, cross=True):
-    for corpus, title in CORPUS_TITLES.items():
+    for corpus, title in corpus_titles().items():
         for metric, label in (
             ("accuracy", "accuracy of the faces found"),
             ("faces_found", "faces found"),

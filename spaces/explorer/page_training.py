@@ -4,8 +4,9 @@ import streamlit as st
 from explorer_charts import lines
 from explorer_store import choose, show_chart, start_page, stop_without
 
+from evaluation.corpora import title_of
 from evaluation.metrics import share_interval
-from evaluation.queries import CORPUS_TITLES, FLAGSHIP
+from evaluation.queries import FLAGSHIP
 
 store = start_page(
     "Training curves", "Measured during training on images held out of the training splits, never on a test split."
@@ -19,7 +20,7 @@ with st.sidebar:
     metric = choose("Metric", sorted(curves["metric"].unique()), "metric", "accuracy")
 part = curves[(curves["model"] == model) & (curves["metric"] == metric)].sort_values(["corpus", "step"])
 stop_without(len(part) > 0, f"{model} has no curve of {metric}.")
-part = part.assign(corpus=part["corpus"].map(lambda name: CORPUS_TITLES.get(name, name)))
+part = part.assign(corpus=part["corpus"].map(title_of))
 note = f"{part['step'].nunique()} evaluations, up to step {part['step'].max():,}"
 minutes = part["minutes"].max()
 note += f", {minutes / 60:.1f} hours of training. " if minutes == minutes else ". "

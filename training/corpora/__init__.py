@@ -7,7 +7,8 @@ Facial-expression corpora as `datasets`: one schema, cached by content, with eve
     crops = to_tensors(raf["train"], side=64)  # uint8 (n, 3, 64, 64), labels, votes, sources
 """
 
-from .catalogue import CORPORA, Corpus, add_corpus, get_corpus
+from evaluation.corpora import CORPORA, SPLITS, Corpus, add_corpus, get_corpus
+
 from .files import CorpusFiles
 from .load import (
     AGGREGATE,
@@ -19,7 +20,7 @@ from .load import (
     load_corpus,
     prepare_corpus,
 )
-from .schema import FEATURES, LABELS, SPLITS, VOTES, CorpusError, Entry, Problem
+from .schema import FEATURES, LABELS, VOTES, CorpusError, Entry, Problem
 from .tensors import Crops, to_tensors
 
 __all__ = [

@@ -24,9 +24,9 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from evaluation.corpora import Corpus
 from gimefive_hf.images.opening import FORMATS
 
-from .catalogue import Corpus
 from .files import CorpusFiles
 from .schema import FEATURES, LABELS, CorpusError, Entry, Problem, decode, pixel_hash
 from .splits import SplitList
@@ -150,9 +150,9 @@ def write_part(folder: Path, corpus: Corpus, items: Iterable[Entry | Problem], s
 def cache_key(corpus: Corpus, files: CorpusFiles, splits: SplitList) -> str:
     """Digest of everything that the rows depend on."""
     try:
-        code = Path(inspect.getsourcefile(corpus.read) or "").read_bytes()
+        code = Path(inspect.getsourcefile(corpus.reader) or "").read_bytes()
     except (TypeError, OSError):  # a reader typed in at a prompt has no file
-        code = corpus.read.__code__.co_code
+        code = corpus.reader.__code__.co_code
     text = f"{FORMAT} {corpus.name} {files.digest} {splits.digest} {hashlib.sha256(code).hexdigest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -215,7 +215,7 @@ def watched(corpus: Corpus, files: CorpusFiles, splits: SplitList, progress: boo
     """The reader's items after the refused paths, and before the listed images that the corpus turned out to lack."""
     yield from files.problems
     missing = set(splits.sources)
-    for item in tqdm(corpus.read(files), corpus.name, unit=" images", disable=not progress):
+    for item in tqdm(corpus.reader(files), corpus.name, unit=" images", disable=not progress):
         if isinstance(item, Entry):
             missing.discard(splits.listed_source(item.source))
         yield item

@@ -15,12 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from evaluation.corpora import SPLITS, corpora_with
 from gimefive_hf.configuration_gimefive import EMOTIONS
 
 from .cache import default_cache_dir
 from .load import keep_classes, label_array, prepare_corpus, read_split
 from .schema import LABELS as ALL_LABELS
-from .schema import SPLITS, VOTES
+from .schema import VOTES
 from .tensors import to_tensors
 
 # Labels of crops: the six emotions, then neutral, which six-class models have no output for.
@@ -28,8 +29,6 @@ LABELS = (*EMOTIONS, "neutral")
 NEUTRAL = LABELS.index("neutral")
 assert ALL_LABELS[: len(LABELS)] == LABELS
 assert VOTES[: len(LABELS)] == LABELS
-# What may be trained on, or select a model. The paper's validation set may not: it is RAF-DB's test images.
-CORPORA = ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace")
 
 
 @dataclass
@@ -66,8 +65,9 @@ def read_crops(
     Raises `ValueError` for an unknown name, for a corpus that is not there or has unreadable images (all are named
     before anything is trained), and for images of several sizes where no `side` is given.
     """
-    if corpus not in CORPORA or split not in SPLITS:
-        raise ValueError(f"expected a corpus out of {CORPORA} and a split out of {SPLITS}; got {corpus!r}, {split!r}")
+    known = corpora_with(train=True)
+    if corpus not in known or split not in SPLITS:
+        raise ValueError(f"expected a corpus out of {known} and a split out of {SPLITS}; got {corpus!r}, {split!r}")
     cache = cache or default_cache_dir()
     prepared = prepare_corpus(corpus, data, cache)
     # Other problems, such as listed images that are not there, have been logged as a warning.

@@ -12,10 +12,11 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from .catalogue import get_corpus
+from evaluation.corpora import corpora_with, get_corpus
+
 from .files import CorpusFiles
 from .schema import Entry, decode, pixel_hash
-from .splits import SPLITS_DIR, SUBJECTS, TEST_SHARE, VALIDATION_SHARE, subject_of
+from .splits import SPLITS_DIR, TEST_SHARE, VALIDATION_SHARE, subject_of
 
 OFFICIAL = re.compile(r"(?:^|/)(train|test)/")
 
@@ -74,15 +75,15 @@ def main() -> None:
     by_subject: dict[str, dict[str, str]] = defaultdict(dict)
     tables: dict[str, dict[str, str]] = {}
     used: set[str] = set()
-    for corpus in ("raf-db", "fer2013", "affectnet", "ck48", "ck-paper", "tfeid", "muxspace"):
+    for corpus in corpora_with(train=True):
+        record = get_corpus(corpus)
         with zipfile.ZipFile(data / f"{corpus}.zip") as archive:
             sources = sorted(name for name in archive.namelist() if name.endswith((".jpg", ".png")))
-            if corpus in SUBJECTS:
-                group, pattern = SUBJECTS[corpus]
+            if record.subjects and record.subject_pattern:
                 for source in sources:
-                    by_subject[group][f"{corpus}:{source}"] = subject_of(source, pattern)
+                    by_subject[record.subjects][f"{corpus}:{source}"] = subject_of(source, record.subject_pattern)
                 files = CorpusFiles(data / f"{corpus}.zip")
-                used |= {f"{corpus}:{e.source}" for e in get_corpus(corpus).read(files) if isinstance(e, Entry)}
+                used |= {f"{corpus}:{e.source}" for e in record.reader(files) if isinstance(e, Entry)}
                 continue
             hashes = {source: pixel_hash(decode(archive.read(source))) for source in sources}
             tables[corpus] = split_by_class(corpus, {s: s.split("/")[-2] for s in sources}, hashes)

@@ -7,17 +7,18 @@ from pathlib import Path
 import datasets
 import numpy as np
 
+from evaluation.corpora import CORPORA, SPLITS, corpora_with, get_corpus
+
 from .cache import Prepared, default_cache_dir, describe, make_row, prepare
-from .catalogue import CORPORA, get_corpus
 from .files import CorpusFiles, find_corpus
-from .schema import FEATURES, LABELS, SPLITS, CorpusError, Problem
+from .schema import FEATURES, LABELS, CorpusError, Problem
 from .splits import SplitList
 
 logger = logging.getLogger(__name__)
 
 # What the paper trains on together; its aggregate test is that of the two corpora with an official one.
-AGGREGATE: tuple[str, ...] = ("raf-db", "fer2013", "affectnet", "ck-paper", "tfeid")
-AGGREGATE_TEST: tuple[str, ...] = ("raf-db", "fer2013")
+AGGREGATE = corpora_with(aggregate=True)
+AGGREGATE_TEST = corpora_with(aggregate=True, official_test=True)
 BALANCES = (None, "class", "corpus", "both")
 
 
@@ -103,7 +104,7 @@ def stream_rows(name: str, path: str, split: str, strict: bool) -> Iterator[dict
     corpus, files = get_corpus(name), CorpusFiles(path)
     splits = SplitList(name, corpus.subjects)
     problems = list(files.problems)
-    for item in corpus.read(files):
+    for item in corpus.reader(files):
         if isinstance(item, Problem):
             problems.append(item)
         elif splits.could_be(split, item.source, item.split, item.subject):

@@ -16,7 +16,6 @@ from gimefive_hf.images.opening import FORMATS
 LABELS: tuple[str, ...] = (*EMOTIONS, "neutral", "contempt")
 # FER+ (Barsoum et al. 2016) has ten options; the first eight stand in the order of LABELS.
 VOTES: tuple[str, ...] = (*LABELS, "unknown", "NF")
-SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 FEATURES = datasets.Features(
     {

@@ -15,17 +15,11 @@ import hashlib
 import re
 from pathlib import Path
 
+from evaluation.corpora import CORPORA
+
 TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.06
 SPLITS_DIR = Path(__file__).parent / "split_lists"
-
-# Corpora whose subjects stand in the file name: which group of corpora shares them, and how the name tells them.
-SUBJECTS = {
-    "ck48": ("ck", re.compile(r"(S\d+)_")),
-    "ck-paper": ("ck", re.compile(r"(S\d+)_")),
-    "tfeid": ("tfeid", re.compile(r"([fm]\d+)_")),
-    "muxspace": ("muxspace", re.compile(r"(.+)_\d+\.")),
-}
 
 
 class SplitList:
@@ -34,7 +28,7 @@ class SplitList:
 
     Args:
         corpus: name of the corpus; one without a list is fine.
-        group: name of the group of corpora that share their subjects, as in `SUBJECTS`, or None.
+        group: name of the group of corpora that share their subjects, as in its record, or None.
         folder: where the lists are.
 
     Attributes:
@@ -51,10 +45,10 @@ class SplitList:
             for end in path_ends(source):
                 self._by_end[end] = source if end not in self._by_end else None
         self._by_subject: dict[str, str] = {}
-        for name, (of_group, pattern) in SUBJECTS.items():
-            if of_group == group:
-                table = read_list(folder / f"{name}.csv")
-                self._by_subject |= {subject_of(source, pattern): split for source, split in table.items()}
+        for other in CORPORA.values() if group else ():
+            if other.subjects == group and other.subject_pattern:
+                table = read_list(folder / f"{other.name}.csv")
+                self._by_subject |= {subject_of(s, other.subject_pattern): split for s, split in table.items()}
         rows = sorted([*self._by_source.items(), *self._by_subject.items()])
         self.digest = hashlib.sha256(repr((rows, group, TEST_SHARE, VALIDATION_SHARE)).encode()).hexdigest()
 
@@ -111,9 +105,9 @@ def path_ends(source: str) -> list[str]:
     return ["/".join(parts[-2:]), parts[-1]]
 
 
-def subject_of(source: str, pattern: re.Pattern) -> str:
+def subject_of(source: str, pattern: str) -> str:
     """The subject in a file's name; `ValueError` if the name has none."""
-    match = pattern.match(source.rsplit("/", 1)[-1])
+    match = re.match(pattern, source.rsplit("/", 1)[-1])
     if match is None:
-        raise ValueError(f"{source}: no subject in the name; expected it to begin like {pattern.pattern}")
+        raise ValueError(f"{source}: no subject in the name; expected it to begin like {pattern}")
     return match.group(1)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..corpora.crops import CORPORA
+from evaluation.corpora import corpora_with
+
 from ..networks.catalogue import NETWORKS
 from .augmentation import Augmentation
 
@@ -116,9 +117,14 @@ class TrainingSettings:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {getattr(self, name)!r}")
-        unknown = [name for name in (*self.corpora, *self.held_out) if name not in CORPORA]
-        if unknown or not self.corpora or not self.held_out:
-            raise ValueError(f"corpora and held_out must name at least one of {', '.join(CORPORA)} each; got {unknown}")
+        for what, names, known in (
+            ("corpora", tuple(self.corpora), corpora_with(train=True)),
+            ("held_out", tuple(self.held_out), corpora_with(select=True)),
+        ):
+            unknown = [name for name in names if name not in known]
+            if unknown or not names:
+                got = ", ".join(unknown) or "none"
+                raise ValueError(f"{what} must name at least one of {', '.join(known)}, and no other; got {got}")
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"give either steps or epochs; got steps={self.steps}, epochs={self.epochs}")
         self.augmentation  # noqa: B018 - checks its own values

@@ -76,7 +76,7 @@ class ExpressionRecognizer:
         model: any `GiMeFiveForImageClassification`, or a `Predictor`.
         processor: the model's image processor; a `Predictor` has its own.
         detector: finds the faces; None for the default one.
-        margin: side of the crop over the side of the face box, see `crop_face`; None for what the network was made for.
+        margin: side of the crop over the side of the face box, see `crop_face`.
 
     Example:
         >>> fer = ExpressionRecognizer.from_pretrained("gimefive")
@@ -89,7 +89,7 @@ class ExpressionRecognizer:
         model: "GiMeFiveForImageClassification | Predictor",
         processor: "GiMeFiveImageProcessor | None" = None,
         detector: FaceDetector | None = None,
-        margin: float | None = None,
+        margin: float = CROP_MARGIN,
     ):
         if processor is None:
             if not isinstance(model, Predictor):
@@ -101,16 +101,16 @@ class ExpressionRecognizer:
             from .runtimes.torch_predictor import TorchPredictor
 
             network = cast("GiMeFiveForImageClassification", model)
-            self.predictor = TorchPredictor(network, processor, CROP_MARGIN if margin is None else margin)
+            self.predictor = TorchPredictor(network, processor)
         self.detector = detector or FaceDetector()
-        self.margin = self.predictor.margin if margin is None else margin
+        self.margin = margin
 
     @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path = "gimefive",
         detector: FaceDetector | None = None,
-        margin: float | None = None,
+        margin: float = CROP_MARGIN,
         **options,
     ) -> "ExpressionRecognizer":
         """

@@ -19,6 +19,7 @@ from evaluation.calibration import (
 from gimefive_hf.configuration_gimefive import GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from training.calibrate import main, raw_logits, to_model_labels
 from training.corpora.crops import LABELS, read_crops
 
@@ -153,7 +154,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     spoilt = read_crops(data, "raf-db", "validation", cache=tmp_path)
     model = GiMeFiveForImageClassification.from_pretrained(tmp_path / "model")
     processor = GiMeFiveImageProcessor.from_pretrained(tmp_path / "model")
-    answers = raw_logits(model, processor, spoilt).argmax(1)
+    answers = raw_logits(TorchPredictor(model, processor), spoilt).argmax(1)
     assert (answers == spoilt.labels).float().mean() == 1.0  # the template does read the bars
     # Everything right: no finite temperature is best, and the command says so instead of storing nonsense.
     with pytest.raises(SystemExit) as exit_:

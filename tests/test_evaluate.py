@@ -18,18 +18,33 @@ from evaluation.store import read_store
 from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.runtimes.predictor import Predictor, predict_and_explain_crops, predict_crops
 from training import evaluate
 from training.bundle import bundle
 from training.cross_dataset import fit_linear
 from training.evaluate import Images, sample_evenly, score_images
-from training.networks.peers import FACE_API_ORDER, FaceExpressionNet, MiniXception, load_face_expression, pad_same
+from training.networks.peers import (
+    FACE_API_ORDER,
+    FaceExpressionNet,
+    MiniXception,
+    PeerPredictor,
+    load_face_expression,
+    pad_same,
+)
 from training.testing import detections
 from training.testing.scorers import TRAINED_ON, Description, Scorer, load_scorer
 
 
-def read_the_label(images: torch.Tensor) -> torch.Tensor:
-    """A scorer that is right by design: the first pixel's red value is the label."""
-    return torch.nn.functional.one_hot(images[:, 0, 0, 0].long().clamp(max=5), 6).float() * 0.9 + 0.1 / 6
+class LabelReader:
+    """A predictor that is right by design: the first pixel's red value is the label."""
+
+    emotions = EMOTIONS
+
+    def prepare(self, crops):
+        return np.array([crop[0, 0, 0] for crop in crops])
+
+    def predict(self, inputs, average_views=True):
+        return np.eye(6, dtype=np.float32)[inputs.clip(max=5)] * 0.9 + np.float32(0.1 / 6)
 
 
 def make_images(corpus="raf-db", n=12, sides=(16,)) -> Images:
@@ -41,7 +56,7 @@ def make_images(corpus="raf-db", n=12, sides=(16,)) -> Images:
     return Images(corpus, "test", pixels, [EMOTIONS[i] for i in labels], sources, [None] * n)
 
 
-SCORER = Scorer("tiny", read_the_label, 6, 1, "rev", Description("raf-db", "right by design"))
+SCORER = Scorer("tiny", 6, 1, "rev", Description("raf-db", "right by design"), LabelReader())
 
 
 @pytest.fixture
@@ -135,7 +150,8 @@ def test_a_checkpoint_is_scored_as_its_own_processor_prepares(tmp_path):
     images = torch.randint(0, 256, (5, 3, 20, 20), dtype=torch.uint8)
     with torch.no_grad():
         expected = model.eval()(**processor(images, return_tensors="pt")).logits.softmax(1)
-    torch.testing.assert_close(scorer.score(images), expected)
+    found = predict_crops(scorer.predictor, images.permute(0, 2, 3, 1).numpy())
+    torch.testing.assert_close(torch.from_numpy(found), expected)
     assert (scorer.name, scorer.classes, scorer.description.seed) == ("mine", 6, 3)
     (tmp_path / "mine" / TRAINED_ON).unlink()
     settings = {"network": "gimefive-paper", "start": "random", "corpora": {"raf-db": 1.0, "fer2013": 1.0}, "seed": 4}
@@ -206,9 +222,15 @@ def test_pad_same_is_tensorflows():
 def test_peers_have_their_published_size_and_give_distributions(network, parameters):
     model = network().eval()
     assert sum(p.numel() for p in model.parameters()) == parameters
-    scores = model.score(torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8))
+    predictor = PeerPredictor(model)
+    assert isinstance(predictor, Predictor)
+    crops = [np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (48, 90)]
+    scores = predict_crops(predictor, crops)
     assert scores.shape == (2, 7)
-    torch.testing.assert_close(scores.sum(1), torch.ones(2))
+    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(predict_crops(predictor, crops[1:]), scores[1:], atol=1e-6)
+    with pytest.raises(ValueError, match="no heat maps by 'cam'"):
+        predict_and_explain_crops(predictor, crops, "cam")
 
 
 def test_face_api_equals_the_original_javascript():
@@ -218,8 +240,8 @@ def test_face_api_equals_the_original_javascript():
         pytest.skip("the weights of face-api are not here; training/networks/peers.py says where they come from")
     image = (torch.arange(3 * 112 * 112).reshape(1, 3, 112, 112) * 7 % 256).to(torch.uint8)
     golden = torch.tensor([0.54614282, 0.17115088, 0.25497773, 0.01423327, 0.00500393, 0.00207095, 0.00642041])
-    scores = load_face_expression(folder).score(image)[0]
-    torch.testing.assert_close(scores, golden[list(FACE_API_ORDER)], atol=2e-6, rtol=0)
+    scores = predict_crops(PeerPredictor(load_face_expression(folder)), image.permute(0, 2, 3, 1).numpy())[0]
+    torch.testing.assert_close(torch.from_numpy(scores), golden[list(FACE_API_ORDER)], atol=2e-6, rtol=0)
 
 
 def test_linear_classifier_learns_separable_features():

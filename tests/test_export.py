@@ -26,12 +26,11 @@ from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
 
 @pytest.fixture(scope="module")
 def fer():
-    """With mirrored and zoomed averaging, a temperature and a margin of its own, all of which must survive."""
+    """With mirrored and zoomed averaging and a temperature, all of which must survive."""
     fer = tiny_recognizer()
     fer.model.config.flip_average = True
     fer.model.config.zoom_average = [1.1]
     fer.model.config.temperature = 1.7
-    fer.predictor.margin = 1.3
     return fer
 
 
@@ -71,7 +70,7 @@ def test_metadata(fer, path):
     assert preprocessing["do_grayscale"] is True
     assert json.loads(values["gimefive.labels"]) == list(EMOTIONS)
     network = OnnxPredictor(path.parent)  # the folder of a model.onnx
-    assert (network.precision, network.margin, network.side) == ("fp32", 1.3, 32)
+    assert (network.precision, network.side) == ("fp32", 32)
     assert (network.facts.flip_average, network.facts.zoom_average) == (True, (1.1,))
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
     assert b"site-packages" not in path.read_bytes() and b".py" not in path.read_bytes()  # no paths of this machine

@@ -124,7 +124,7 @@ def test_maps_are_scaled_as_by_torch(size):
 def test_both_are_predictors_with_the_same_facts_and_answers(checkpoint):
     ours, theirs = load_predictor(checkpoint, "onnx"), load_predictor(checkpoint, "torch")
     assert isinstance(ours, Predictor) and isinstance(theirs, Predictor)
-    for name in ("emotions", "threshold", "margin", "side", "precision"):
+    for name in ("emotions", "threshold", "side", "precision"):
         assert getattr(ours, name) == getattr(theirs, name), name
     assert ours.threshold == 0.31
     crops = [noise(80, 80) for _ in range(5)]
@@ -192,7 +192,6 @@ def test_facts_that_a_config_leaves_out_are_its_defaults():
             "gimefive.views": "outside",
             "gimefive.labels": json.dumps(EMOTIONS),
             "gimefive.preprocessing": GiMeFiveImageProcessor().to_json_string(),
-            "gimefive.margin": "1.0",
             "gimefive.precision": "fp32",
         }
     )
@@ -205,7 +204,7 @@ def test_facts_that_a_config_leaves_out_are_its_defaults():
 def test_bundled_files_say_what_the_weights_beside_them_say(name, astronaut):
     """Fp32 to 1e-4 in every logit; int8 to a tenth in every score."""
     ours, theirs = OnnxPredictor(name), TorchPredictor.from_pretrained(name)
-    for fact in ("emotions", "threshold", "margin", "side"):
+    for fact in ("emotions", "threshold", "side"):
         assert getattr(ours, fact) == getattr(theirs, fact), fact
     crops = [astronaut[50 + step : 170 + step, 160 - step : 280 - step] for step in range(0, 40, 10)]
     inputs = theirs.prepare(crops)

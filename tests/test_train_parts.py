@@ -2,22 +2,26 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.runtimes.predictor import predict_crops
 from training.corpora.crops import LABELS, NEUTRAL, Crops
 from training.loop.augmentation import augment
 from training.loop.batches import BatchMaker, PassSampler, TrainingImages, mix_up, targets_of, usable
 from training.loop.curves import curve_rows
-from training.loop.held_out import accuracy_and_recall
+from training.loop.held_out import accuracy_and_recall, held_out_scores, probabilities
 from training.loop.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
 from training.networks.catalogue import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
 
 from .test_train import PLAIN
+from .video_cases import tiny_recognizer
 
 
 def crops_of(labels: list[str], votes: dict[int, dict[str, float]] | None = None, side: int = 8) -> Crops:
@@ -330,3 +334,18 @@ def test_curve_rows_join_what_was_logged_at_one_step():
 
 def test_neutral_comes_after_the_six():
     assert NEUTRAL == 6
+
+
+@pytest.mark.parametrize("flip_average", [True, False])
+def test_selection_sees_what_users_get(flip_average):
+    """The views that the config names and no others."""
+    fer = tiny_recognizer()
+    fer.model.config.flip_average = flip_average
+    crops = crops_of(["anger"] * 12, side=40)
+    images = crops.images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    served = fer.score_crops(images)
+    crops = replace(crops, labels=torch.from_numpy(served.argmax(1)))
+    np.testing.assert_array_equal(probabilities(fer.predictor, crops).numpy(), served)
+    assert held_out_scores(fer.predictor, {"raf-db": crops}, settings())["eval_raf-db_accuracy"] == 100
+    one_view = predict_crops(fer.predictor, images, average_views=False)
+    assert np.array_equal(one_view, served) != flip_average

@@ -28,22 +28,17 @@ from evaluation.calibration import (
     split_neutral,
 )
 from evaluation.corpora import corpora_with
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from .corpora.crops import LABELS, Crops, read_crops
 
 
-@torch.no_grad()
-def raw_logits(model, processor, crops: Crops, batch: int = 64) -> Tensor:
+def raw_logits(predictor: TorchPredictor, crops: Crops, batch: int = 64) -> Tensor:
     """Logits (n, labels) as inference computes them, in float32, before the division by the temperature."""
-    model.eval()
-    rows = []
-    for start in range(0, len(crops), batch):
-        images = crops.images[start : start + batch].expand(-1, 3, -1, -1)
-        pixel_values = processor(images, return_tensors="pt")["pixel_values"]
-        rows.append(model(pixel_values.contiguous(memory_format=torch.channels_last)).logits)
-    return torch.cat(rows) * model.config.temperature
+    images = crops.images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    starts = range(0, len(crops), batch)
+    rows = [torch.from_numpy(predictor.logits(predictor.prepare(images[at : at + batch]))) for at in starts]
+    return torch.cat(rows) * predictor.model.config.temperature
 
 
 def to_model_labels(labels: Tensor, id2label: dict[int, str]) -> Tensor:
@@ -94,19 +89,19 @@ def write_config(checkpoint: Path, **values: float | bool | list[float] | None) 
 
 def calibrate(args: argparse.Namespace) -> dict:
     """Fit, choose, write; returns what `calibration.json` holds."""
-    model = GiMeFiveForImageClassification.from_pretrained(args.checkpoint).to(memory_format=torch.channels_last)
+    predictor = TorchPredictor.from_pretrained(args.checkpoint)
+    model, processor = predictor.model.to(memory_format=torch.channels_last), predictor.processor
     if args.flip_average is not None:
         model.config.flip_average = args.flip_average
     if args.zoom_average is not None:
         model.config.zoom_average = args.zoom_average
-    processor = GiMeFiveImageProcessor.from_pretrained(args.checkpoint)
     side = None if processor.do_resize else processor.size["height"]
 
     def collect(split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         crops = {
             name: read_crops(args.data, name, split, processor.do_grayscale, side, args.cache) for name in args.corpora
         }
-        logits = {name: raw_logits(model, processor, c) for name, c in crops.items()}
+        logits = {name: raw_logits(predictor, c) for name, c in crops.items()}
         return logits, {name: to_model_labels(c.labels, model.config.id2label) for name, c in crops.items()}
 
     logits, labels = collect("validation")

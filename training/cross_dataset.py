@@ -32,7 +32,7 @@ from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 from .evaluate import Images, make_facts, make_frame, read_images
 from .networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
-from .testing.scorers import Description, Scorer
+from .testing.scorers import Description, Evaluated
 
 SIDE = 112
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 512, 1e-3, 0.05
@@ -139,9 +139,8 @@ def train_and_test(run: Run, features: FrozenFeatures, store: Path, corpora: lis
     parameters = sum(p.numel() for p in (*features.model.gimefive.parameters(), *layer.parameters()))
     recipe = f"frozen face-identity features and a linear classifier, fitted on {len(labels)} images"
     recipe += f"; all images reduced to {run.pixels} px" if run.pixels else ""
-    scorer = Scorer(
+    model = Evaluated(
         run.name,
-        lambda pixels: layer(features.extract(pixels, run.pixels).float()).softmax(1),
         len(EMOTIONS),
         parameters,
         hashlib.sha256(layer.weight.detach().numpy().tobytes()).hexdigest()[:12],
@@ -153,7 +152,7 @@ def train_and_test(run: Run, features: FrozenFeatures, store: Path, corpora: lis
         with torch.no_grad():
             scores = layer(part.float()).softmax(1).numpy()
         frames.append(make_frame(images, "aligned", scores, np.ones(len(images), bool)))
-    write_predictions(store, make_facts(scorer), pd.concat(frames, ignore_index=True))
+    write_predictions(store, make_facts(model), pd.concat(frames, ignore_index=True))
     table = update_results(store, [run.name])
     rows = table[(table["model"] == run.name) & (table["metric"] == "accuracy") & (table["subset"] == "full")]
     print(run.name, {row.corpus: f"{100 * row.value:.1f} of {row.n_total}" for row in rows.itertuples()}, flush=True)

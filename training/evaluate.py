@@ -29,9 +29,10 @@ from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.runtimes.predictor import predict_crops
 
 from .corpora import load_corpus
-from .testing.scorers import Scorer, load_scorer
+from .testing.scorers import Evaluated, Scorer, load_scorer
 
 PROTOCOLS = ("aligned", "detected", "corrupted")
 SAMPLE = 300  # images that --full detects and corrupts: 40 conditions of them cost as much as 12,000 aligned crops
@@ -91,16 +92,8 @@ def sample_evenly(images: Images, size: int | None) -> Images:
 
 
 def score_images(scorer: Scorer, pixels: list[Tensor], batch: int) -> np.ndarray:
-    """Probabilities (n, classes) float32; images of one size go through the network together."""
-    scores = np.zeros((len(pixels), scorer.classes), np.float32)
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for index, image in enumerate(pixels):
-        by_shape.setdefault(tuple(image.shape), []).append(index)
-    for members in by_shape.values():
-        for start in range(0, len(members), batch):
-            chosen = members[start : start + batch]
-            scores[chosen] = scorer.score(torch.stack([pixels[i] for i in chosen])).numpy()
-    return scores
+    """Probabilities (n, classes) float32 of uint8 RGB crops (3, h, w) of any size."""
+    return predict_crops(scorer.predictor, [image.permute(1, 2, 0).numpy() for image in pixels], batch)
 
 
 def make_frame(images: Images, protocol: str, scores: np.ndarray, found: np.ndarray) -> pd.DataFrame:
@@ -164,7 +157,7 @@ def current_commit() -> str:
     return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
-def make_facts(scorer: Scorer) -> ModelFacts:
+def make_facts(scorer: Evaluated) -> ModelFacts:
     description = scorer.description
     return ModelFacts(
         model=scorer.name,

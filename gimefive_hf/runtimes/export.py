@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..explain.cam import cam_obstacle, linear_weights
 from ..explain.layers import as_maps
+from ..faces.cropping import CROP_MARGIN
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from ..tables import beside, check_output
 from ..version import __version__
@@ -54,7 +55,7 @@ def export_onnx(
     Write an .onnx file.
 
     Args:
-        predictor: its model and processor are exported; its crop margin is noted.
+        predictor: its model and processor are exported.
         calibration: for int8: gives batches of real inputs (n, c, h, w), as `prepare` makes them, from which the
             ranges of the activations are taken; None exports fp32.
 
@@ -159,7 +160,7 @@ def finish(path: Path, predictor: TorchPredictor, precision: str) -> None:
     values = {
         "gimefive.version": __version__,
         "gimefive.precision": precision,
-        "gimefive.margin": json.dumps(predictor.margin),
+        "gimefive.margin": json.dumps(CROP_MARGIN),
         "gimefive.config": model.config.to_json_string(),
         "gimefive.views": "outside",  # files without this key average over the views of the config themselves
         "gimefive.labels": json.dumps(predictor.emotions),

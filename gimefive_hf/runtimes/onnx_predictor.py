@@ -22,13 +22,13 @@ class ExportedFacts:
     What the metadata of an .onnx file of `gimefive export` says.
 
     `flip_average` and `zoom_average` are the views that are still to be averaged over: files that earlier versions
-    wrote do that themselves.
+    wrote do that themselves. The crop's margin, which stands there too, is for other programs: here crops are cut as
+    `faces.cropping` cuts them today.
     """
 
     emotions: tuple[str, ...]
     preprocessing: Preprocessing
     precision: str
-    margin: float
     side: int
     threshold: float
     architecture: str
@@ -44,7 +44,6 @@ class ExportedFacts:
             emotions=tuple(json.loads(metadata["gimefive.labels"])),
             preprocessing=Preprocessing.from_dict(json.loads(metadata["gimefive.preprocessing"])),
             precision=metadata["gimefive.precision"],
-            margin=float(json.loads(metadata["gimefive.margin"])),
             side=int(config.get("image_size", 64)),
             threshold=float(config.get("confidence_threshold") or 0.0),
             architecture=config.get("architecture", "conv"),
@@ -86,7 +85,7 @@ class OnnxPredictor:
             raise ValueError(f"{file.name}: not made by `gimefive export`; its metadata lacks the preprocessing")
         self.facts = facts = ExportedFacts.from_metadata(metadata)
         self.precision, self.emotions, self.side = facts.precision, facts.emotions, facts.side
-        self.threshold, self.margin = facts.threshold, facts.margin
+        self.threshold = facts.threshold
         self._flip, self._zooms = (False, ()) if single_view else (facts.flip_average, facts.zoom_average)
         has_maps = len(self._session.get_outputs()) == 2
         # Grad-CAM of "conv" networks reads a finer map than CAM does

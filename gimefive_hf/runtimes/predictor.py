@@ -20,7 +20,6 @@ class Predictor(Protocol):
         precision: "fp32", "bf16" or "int8".
         emotions: its classes in the order of its probabilities.
         threshold: confidence under which no expression is clear, 0 for a network that always answers.
-        margin: side of the crops it was made for over the side of the face box, see `faces.cropping.crop_face`.
         side: side of the square it sees, in pixels.
         map_methods: methods of `explain.METHODS` that `predict_and_explain` can be asked for.
     """
@@ -29,7 +28,6 @@ class Predictor(Protocol):
     precision: str
     emotions: tuple[str, ...]
     threshold: float
-    margin: float
     side: int
     map_methods: tuple[str, ...]
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..explain import METHODS
 from ..explain.cam import cam_from_features, cam_obstacle
-from ..faces.cropping import CROP_MARGIN
 from ..image_processing_gimefive import GiMeFiveImageProcessor
 from ..loading import load_checkpoint
 from ..modeling_gimefive import GiMeFiveForImageClassification
@@ -42,12 +41,10 @@ class TorchPredictor:
         self,
         model: GiMeFiveForImageClassification,
         processor: GiMeFiveImageProcessor,
-        margin: float = CROP_MARGIN,
         autocast: bool = False,
     ):
         self.model = model.eval()
         self.processor = processor
-        self.margin = margin
         self.autocast = autocast
         self.emotions = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
         self.side = model.config.image_size

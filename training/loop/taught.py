@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from ..corpora.crops import LABELS, NEUTRAL, Crops
-from .held_out import network_inputs
+from .held_out import probabilities
 from .settings import TrainingSettings
 
 
@@ -34,7 +34,6 @@ def shares(weights: Sequence[float], teachers: int) -> list[float]:
     return [weight / sum(weights) for weight in weights] if weights else [1 / teachers] * teachers
 
 
-@torch.no_grad()
 def teacher_probabilities(
     folder: Path, crops: dict[str, Crops], settings: TrainingSettings, device: torch.device, batch: int = 64
 ) -> dict[str, Tensor]:
@@ -43,20 +42,13 @@ def teacher_probabilities(
 
     Raises ValueError if its classes are others than the run's.
     """
-    teacher = GiMeFiveForImageClassification.from_pretrained(folder).eval()
+    teacher = TorchPredictor.from_pretrained(folder)
     expected = list(LABELS[: settings.classes])
-    if list(teacher.config.id2label.values()) != expected:
-        raise ValueError(f"the teacher has the classes {list(teacher.config.id2label.values())}; needed: {expected}")
-    teacher.to(device, memory_format=torch.channels_last)
-    processor = GiMeFiveImageProcessor.from_pretrained(folder)
-    said = {}
-    for name, some in crops.items():
-        rows = []
-        for x in network_inputs(processor, some, settings, device, batch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-                rows.append(teacher(x).logits.float().softmax(1).cpu())
-        said[name] = torch.cat(rows)
-    return said
+    if list(teacher.emotions) != expected:
+        raise ValueError(f"the teacher has the classes {list(teacher.emotions)}; needed: {expected}")
+    teacher.model.to(device, memory_format=torch.channels_last)
+    teacher.autocast = settings.bf16
+    return {name: probabilities(teacher, some, batch) for name, some in crops.items()}
 
 
 def stored_probabilities(path: Path, crops: dict[str, Crops], classes: int) -> dict[str, Tensor]:

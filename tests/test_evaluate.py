@@ -111,17 +111,18 @@ def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path,
     assert table.loc[("accuracy", ""), "n_total"] == 12
 
 
-def test_sizes_are_scored_together_and_stay_in_order():
-    pixels = [torch.full((3, side, side), side, dtype=torch.uint8) for side in (8, 16, 8, 16, 8)]
+def test_crops_of_all_sizes_share_a_pass():
+    pixels = [torch.full((3, side, side), label, dtype=torch.uint8) for label, side in enumerate((8, 16, 8, 16, 8))]
     batches = []
 
-    def score(images):
-        batches.append(len(images))
-        return images.float().mean((1, 2, 3))[:, None].expand(-1, 6)
+    class Counting(LabelReader):
+        def predict(self, inputs, average_views=True):
+            batches.append(len(inputs))
+            return super().predict(inputs, average_views)
 
-    scores = evaluate.score_images(replace(SCORER, score=score), pixels, 2)
-    assert scores[:, 0].tolist() == [8, 16, 8, 16, 8]
-    assert batches == [2, 1, 2]
+    scores = evaluate.score_images(replace(SCORER, predictor=Counting()), pixels, 2)
+    assert scores.argmax(1).tolist() == [0, 1, 2, 3, 4]
+    assert batches == [2, 2, 1]
 
 
 def test_sample_is_even_and_repeatable():

@@ -1,7 +1,7 @@
 """
 What our detector finds in scenes of a corpus's images, kept on disk: it costs 50 ms an image and no model changes it.
 
-    runs/detections/CORPUS-SPLIT-WAY-DIGEST.npz
+    runs/detections/CORPUS-SPLIT-WAY-DIGEST.npz    one row per image
 
 The digest covers the scenes, the detector and the landmark network, so nothing stale is read. A search that is stopped
 goes on where it was.
@@ -14,6 +14,7 @@ import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from . import scenes
 from .scenes import Scene, bare_scene, make_scene, nearest_face, scene_seed
 
 DEFAULT_CACHE = Path("runs/detections")
-SAVE_EVERY = 500  # images
+KEEP_EVERY = 200  # images
 
 
 @dataclass(frozen=True)
@@ -138,39 +139,57 @@ def find_faces(
     Raises ValueError if the kept file is broken; it may then be removed.
     """
     way, cache = way or Way(), cache or DEFAULT_CACHE
-    names = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:8]
-    path = cache / f"{corpus}-{split}-{way.name}-{names}-{digest_of_search()}.npz"
-    arrays, done = read_kept(path, len(sources))
-    search, mesh = FaceDetector(), LandmarkDetector()
-    for index in range(done, len(sources)):
-        scene = way.scene(pixels[index], scene_seed(corpus, sources[index]))
-        face = nearest_face(scene, search(scene.image))
-        if face is not None:
-            arrays["found"][index] = True
-            arrays["boxes"][index], arrays["scores"][index] = face.box, face.score
-            arrays["keypoints"][index] = face.keypoints
-            arrays["landmarks"][index] = mesh(scene.image, face)[0]
-        if (index + 1) % SAVE_EVERY == 0 or index + 1 == len(sources):
-            keep(path, arrays, index + 1)
-            if progress:
-                progress(index + 1, len(sources))
+    path = cache / f"{corpus}-{split}-{way.name}-{digest_of_search()}.npz"
+    known, kept = read_kept(path)
+    arrays, places = empty(len(sources)), [known.get(source) for source in sources]
+    for index, place in enumerate(places):
+        if place is not None:
+            for name, array in arrays.items():
+                array[index] = kept[name][place]
+    missing = [index for index, place in enumerate(places) if place is None]
+    for start in range(0, len(missing), KEEP_EVERY):
+        chosen = missing[start : start + KEEP_EVERY]
+        for index in chosen:
+            search_scene(way.scene(pixels[index], scene_seed(corpus, sources[index])), arrays, index)
+        kept = {name: np.concatenate([kept[name], array[chosen]]) for name, array in arrays.items()}
+        known |= {sources[index]: len(known) + i for i, index in enumerate(chosen)}
+        keep(path, list(known), kept)
+        if progress:
+            progress(len(places) - len(missing) + start + len(chosen), len(places))
     return Found(**arrays)
 
 
-def read_kept(path: Path, n: int) -> tuple[dict[str, np.ndarray], int]:
-    """The arrays as far as they were filled, and how far."""
+def search_scene(scene: Scene, arrays: dict[str, np.ndarray], index: int) -> None:
+    """Fill one row of `arrays`, in place, if the crop's face is found again."""
+    detector, mesh = networks_of_search()
+    face = nearest_face(scene, detector(scene.image))
+    if face is not None:
+        arrays["found"][index] = True
+        arrays["boxes"][index], arrays["scores"][index] = face.box, face.score
+        arrays["keypoints"][index] = face.keypoints
+        arrays["landmarks"][index] = mesh(scene.image, face)[0]
+
+
+@lru_cache(maxsize=1)
+def networks_of_search() -> tuple[FaceDetector, LandmarkDetector]:
+    return FaceDetector(), LandmarkDetector()
+
+
+def read_kept(path: Path) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Where in the kept arrays each source stands, and the arrays."""
     if not path.is_file():
-        return empty(n), 0
+        return {}, empty(0)
     arrays = read_arrays(path)
-    return {name: arrays[name] for name in empty(0)}, int(arrays["done"])
+    places = {source: place for place, source in enumerate(arrays["sources"].tolist())}
+    return places, {name: arrays[name] for name in empty(0)}
 
 
-def keep(path: Path, arrays: dict[str, np.ndarray], done: int) -> None:
+def keep(path: Path, sources: list[str], arrays: dict[str, np.ndarray]) -> None:
     """In one go, so that a killed search leaves no half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with open(part, "wb") as file:
-        np.savez(file, allow_pickle=False, done=np.int64(done), **arrays)
+        np.savez(file, allow_pickle=False, sources=np.array(sources), **arrays)
     os.replace(part, path)
 
 

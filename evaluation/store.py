@@ -307,7 +307,7 @@ def read_store(store: Path = DEFAULT_STORE) -> Store:
     tables = {}
     for name, columns, key in (
         ("results", RESULT_COLUMNS, RESULT_KEY),
-        ("published", PUBLISHED_COLUMNS, PUBLISHED_COLUMNS[:7]),
+        ("published", PUBLISHED_COLUMNS, [name for name in PUBLISHED_COLUMNS[:7] if name != "parameters"]),
         ("curves", CURVE_COLUMNS, CURVE_KEY),
     ):
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ..corpora import corpus_titles, title_of
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
+from .label_tables import annotators, fer2013_field, labels_sentence, second_labels
 from .markdown import MISSING, markdown_table, no_results, percent
 from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
 
@@ -90,7 +91,11 @@ def cross_dataset(store: Store) -> str:
 
 
 # Tables of the whole store, and tables of one model, the flagship by default.
-STORE_TABLES: dict[str, Callable[[Store], str]] = {"headline": headline, "cross-dataset": cross_dataset}
+STORE_TABLES: dict[str, Callable[[Store], str]] = {
+    "headline": headline,
+    "cross-dataset": cross_dataset,
+    "fer2013-field": fer2013_field,
+}
 MODEL_TABLES: dict[str, Callable[..., str]] = {
     "per-corpus": per_corpus,
     "per-class": per_class,
@@ -100,5 +105,8 @@ MODEL_TABLES: dict[str, Callable[..., str]] = {
     "peers": peers,
     "leakage": leakage,
     "faithfulness": faithfulness,
+    "annotators": annotators,
+    "labels-sentence": labels_sentence,
+    "second-labels": second_labels,
 }
 TABLES = STORE_TABLES | MODEL_TABLES

@@ -1,0 +1,54 @@
+"""
+Take the second opinions on the test images into the store: FER+'s votes and AffectNet's second labels.
+
+    python -m training.second_opinions --data DIR
+
+DIR holds fer2013.zip with `ferplus_votes.csv`, and `affectnet_second_labels.csv` (source,folder,second). Only labels
+are taken, of test images alone; evaluation/second_opinions.py tells what is made of them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from evaluation.second_opinions import OPTIONS
+from evaluation.store import DEFAULT_STORE, write_table
+
+from .corpora import VOTES, load_corpus
+from .corpora.second_labels import read_second_labels
+
+
+def fer_plus_votes(data: Path) -> pd.DataFrame:
+    """Columns source and OPTIONS: FER+'s counts for FER2013's test images that have votes."""
+    assert VOTES == OPTIONS
+    test = load_corpus("fer2013", data)["test"].select_columns(["source", "votes"])
+    rows = [[row["source"], *row["votes"]] for row in test if row["votes"]]
+    return pd.DataFrame(rows, columns=["source", *OPTIONS])
+
+
+def affectnet_second(data: Path) -> pd.DataFrame:
+    """Columns source and second, of AffectNet's test images."""
+    sources = load_corpus("affectnet", data)["test"]["source"][:]
+    return pd.DataFrame({"source": sources, "second": read_second_labels(data, "affectnet", sources)})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    args = parser.parse_args()
+    try:
+        tables = {"fer_plus": fer_plus_votes(args.data), "affectnet_second": affectnet_second(args.data)}
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name, table in tables.items():
+        write_table(args.store / f"{name}.csv", table, list(table.columns), ["source"])
+        print(f"{name}.csv: {len(table):,} test images")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -119,6 +119,6 @@ def demo(tmp_path_factory, demo_model):
     yield url, uploads
     gr.close_all()
     patch.undo()
-    for name in list(sys.modules):
-        if name.split(".")[0] in ("app", "image_tab", "video_tab", "webcam_tab", "photo", "server"):
+    for name, module in list(sys.modules.items()):
+        if str(DEMO) in str(getattr(module, "__file__", "")):
             del sys.modules[name]

@@ -1,5 +1,6 @@
 """The Space's image tab in a real browser and through gradio_client."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -42,41 +43,39 @@ def page(browser, demo):
     page.close()
 
 
-def picture(page, element_id: str) -> np.ndarray:
-    """The pixels of an <img> whose source is a data URL."""
-    from photo import decode_data_url
-
-    from gimefive_hf import load_image
-
-    return load_image(decode_data_url(page.get_attribute(f"#{element_id}", "src")))
+def status(page) -> str:
+    return page.inner_text("#status-line")
 
 
 @pytest.mark.browser
-def test_photo_to_faces_scores_and_heat_map(page, demo, two_faces):
+def test_the_page_opens_with_an_answer(page):
+    assert status(page).startswith("One face: happiness")
+    assert page.inner_text(".card h2") == "Happiness"
+    assert page.locator(".bars li").count() == len(EMOTIONS)
+    assert page.locator(".why .covered img").count() == 4
+    assert page.locator(".why .map").count() == len(EMOTIONS)
+
+
+@pytest.mark.browser
+def test_faces_of_an_upload_are_chosen_by_click_and_by_keyboard(page, demo, two_faces):
     page.set_input_files("#photo input[type=file]", two_faces)
-    page.wait_for_selector("#heat-out")
-    assert "Face 1 of 2: happiness" in page.inner_text("#status")
-    bars = page.inner_text("#scores")
-    assert all(name in bars for name in EMOTIONS)
-    crop, heat = picture(page, "crop-out"), picture(page, "heat-out")
-    assert np.abs(crop.astype(int) - heat).max() > 60
-    first = picture(page, "photo-out")
-    page.click('#face-number label:has-text("2")')
-    page.wait_for_function("document.querySelector('#status').innerText.includes('Face 2 of 2')")
-    second = picture(page, "photo-out")
-    changed = np.abs(first.astype(int) - second).max(2) > 25
-    assert changed[:, :300].any()  # the overlay left the first face
-    assert changed[:, 300:].any()  # and came to the second
-    page.click("#show-heat input")
-    page.wait_for_selector("#heat-out", state="detached")
-    before = picture(page, "photo-out")
-    page.click("#show-landmarks input")
-    page.wait_for_function(
-        "src => document.querySelector('#photo-out').src != src", arg=page.get_attribute("#photo-out", "src")
-    )
-    dots = np.abs(before.astype(int) - picture(page, "photo-out")).max(2) > 60
-    assert 30 < dots.sum() < 5000
-    assert dots[:, 300:].sum() == dots.sum()
+    page.wait_for_function("document.querySelector('#status-line').innerText.startsWith('2 faces')")
+    page.wait_for_selector(".why .covered")
+    assert page.locator(".card").count() == 2
+    assert page.locator(".card:visible").get_attribute("data-card") == "0"
+    page.focus("button.face[data-face='0']")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".card:visible").get_attribute("data-card") == "1"
+    page.wait_for_function("document.querySelector('#why').classList.contains('waiting') === false")
+    page.click("button.face[data-face='0']")
+    assert page.get_attribute("button.chip[data-face='0']", "aria-pressed") == "true"
+    assert page.locator(".card:visible").get_attribute("data-card") == "0"
+    heat = page.locator(".card:visible .heat")
+    before = heat.get_attribute("src")
+    page.click(".map[data-map=anger]")
+    assert heat.get_attribute("src") != before
+    page.locator(".card:visible [data-heat]").fill("0")
+    assert heat.evaluate("node => getComputedStyle(node).opacity") == "0"
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []  # no face stayed on the disk
 
 
@@ -85,16 +84,29 @@ def test_bad_photos_get_a_message_without_a_path(page, demo, tmp_path, faceless)
     bad_files(tmp_path)
     for name in ("text.jpg", "truncated.jpg", "pixel.png"):
         page.set_input_files("#photo input[type=file]", tmp_path / name)
-        page.wait_for_function(f"document.querySelector('#status').innerText.includes('{name}')")
+        page.wait_for_function(f"document.querySelector('#status-line').innerText.includes('{name}')")
         body = page.inner_text("body")
         assert str(demo[1]) not in body
         assert "Traceback" not in body
+        assert page.locator(".toast-body").count() == 0
         page.reload()
         page.wait_for_selector("#photo input[type=file]", state="attached")
     Image.fromarray(faceless).save(tmp_path / "coffee.png")
     page.set_input_files("#photo input[type=file]", tmp_path / "coffee.png")
-    page.wait_for_function("document.querySelector('#status').innerText.includes('No face found')")
+    page.wait_for_function("document.querySelector('#status-line').innerText.includes('No face found')")
+    assert "already cropped" in status(page)
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.browser
+def test_a_link_leads_to_an_example(browser, demo):
+    page = browser.new_page()
+    page.goto(f"{demo[0]}?example=rocket")
+    page.wait_for_function(
+        "document.querySelector('#status-line')?.innerText.includes('No face found')", timeout=60_000
+    )
+    assert page.get_attribute("[data-example=rocket]", "aria-pressed") == "true"
+    page.close()
 
 
 def test_client_api(demo, two_faces, bundled, tmp_path):
@@ -102,17 +114,107 @@ def test_client_api(demo, two_faces, bundled, tmp_path):
     from gradio_client.exceptions import AppError
 
     client = Client(demo[0], verbose=False, download_files=str(tmp_path))
-    records = client.predict(handle_file(two_faces), False, api_name="/predict")
+    answer = client.predict(handle_file(two_faces), False, api_name="/predict")
     expected = bundled(two_faces)
-    assert [record["emotion"] for record in records] == ["happiness", "happiness"]
-    for record, face in zip(records, expected, strict=True):
+    assert [record["emotion"] for record in answer["faces"]] == [face.emotion for face in expected]
+    for record, face in zip(answer["faces"], expected, strict=True):
         assert record["scores"] == pytest.approx(face.scores, abs=1e-4)
         assert record["box"] == pytest.approx(face.box, abs=0.1)
+    why = client.predict(handle_file(two_faces), False, "grad-cam", 2, api_name="/explain")
+    assert why["scores"] == pytest.approx(expected[1].scores, abs=1e-4)
+    assert set(why["covered"]) == {"brows", "eyes", "nose", "mouth"}
+    assert why["evidence_per_area"]["mouth"] > 1
+    heat = np.array(Image.open(io.BytesIO(base64.b64decode(why["heat_map"]))))
+    assert (heat.ndim, heat.max(), heat.min()) == (2, 255, 0)
     (tmp_path / "notes.jpg").write_text("no picture")
     with pytest.raises(AppError, match=r"notes\.jpg: not an image") as info:
         client.predict(handle_file(tmp_path / "notes.jpg"), False, api_name="/predict")
     assert str(demo[1]) not in str(info.value)
+    for bad in ({"face": 3}, {"face": 1.5}, {"method": "magic"}):
+        with pytest.raises(AppError, match=r"expected a face|method must be"):
+            client.predict(handle_file(two_faces), **bad, api_name="/explain")
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []
+
+
+def test_status_and_headline_never_contradict_each_other(demo, bundled, astronaut):
+    from dataclasses import replace
+
+    from words import detail, headline, status
+
+    [face] = bundled(astronaut)
+    for high in (0.2, 0.3, 0.45, 0.7, 0.999):
+        rest = (1 - high) / 5
+        unsure = replace(face, scores={name: high if name == "anger" else rest for name in EMOTIONS}, threshold=0.46)
+        says = headline(unsure).lower()
+        assert (says == "anger") == unsure.is_clear
+        assert says in status([unsure])
+        assert ("too little to name one" in detail(unsure)) == (not unsure.is_clear)
+
+
+def test_confidence_in_words_is_what_the_held_out_answers_say(demo):
+    from words import sureness
+
+    bins = [
+        {"low": 0.4, "high": 0.5, "count": 200, "accuracy": 0.5},
+        {"low": 0.8, "high": 0.9, "count": 50, "accuracy": 0.6},
+        {"low": 0.9, "high": 1.0, "count": 60, "accuracy": 1.0},
+    ]
+    assert sureness(0.45, bins).startswith("About 5 in 10")
+    # the bin of 0.85 alone has too few answers: (50 × 0.6 + 60 × 1.0) / 110
+    assert sureness(0.85, bins).startswith("About 8 in 10")
+    assert sureness(0.9, []) == ""
+
+
+def test_badges_cover_no_face_and_not_each_other(demo):
+    from stage import BADGE, SHOWN_WIDTH, place_badges
+
+    boxes = [(100 + 70 * (index % 8), 100 + 90 * (index // 8), 40, 40) for index in range(24)]
+    centres = np.array(place_badges(boxes, 800, 600)) * (800, 600)
+    half = BADGE * 800 / SHOWN_WIDTH / 2
+    for index, (x, y) in enumerate(centres):
+        others = np.delete(centres, index, axis=0)
+        assert (np.abs(others - (x, y)).max(1) >= 2 * half - 1e-6).all()
+
+
+def test_a_crop_that_is_not_square_keeps_its_map_in_place(demo, bundled, astronaut):
+    """Landmarks and heat lie on the face as the network sees it, whatever the picture's sides."""
+    from cards import crop_points, portrait
+
+    tall = astronaut[40:280, 140:300]
+    [face] = bundled(tall, crops=True)
+    shown = portrait(tall, face)
+    assert shown.shape[0] == shown.shape[1]
+    mouth = crop_points(face)[48:68].mean(0)
+    eyes = crop_points(face)[36:48].mean(0)
+    direct = face.landmarks[48:68].mean(0) / (160, 240)
+    assert mouth == pytest.approx(direct, abs=0.01)
+    assert mouth[1] - eyes[1] > 0.1
+
+
+def test_only_the_papers_six(demo, bundled, astronaut):
+    from dataclasses import replace
+
+    from photo_tab import only_six
+
+    [face] = bundled(astronaut)
+    seven = replace(face, scores={name: score / 2 for name, score in face.scores.items()} | {"neutral": 0.5})
+    assert seven.emotion == "neutral"
+    six = only_six(seven)
+    assert list(six.scores) == list(EMOTIONS)
+    assert six.scores == pytest.approx(face.scores)
+
+
+@pytest.mark.parametrize(
+    "name", ["astronaut", "happy-baby", "sad-baby", "angry", "surprised", "neutral", "group", "rocket"]
+)
+def test_every_example_is_right_or_says_that_it_is_not(demo, bundled, name):
+    from examples import BY_NAME, note_on, read_example
+
+    faces = bundled(read_example(name))
+    note = note_on(BY_NAME[name], faces)
+    right = bool(faces) and faces[0].is_clear and faces[0].emotion == BY_NAME[name].shows
+    assert right == ("so does the network" in note)
+    assert note
 
 
 def test_upload_input_gives_the_bytes_and_deletes_the_file(demo, two_faces, tmp_path):

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
+import itertools
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -18,6 +21,7 @@ from .sessions import Sessions, UnreadAnswers
 from .uploads import Uploads
 
 SWEEP_SECONDS = 0.5
+TRIM_EVERY = 20  # sweeps
 MAX_WAITING = 32
 
 
@@ -67,8 +71,17 @@ def serve(
 async def keep_clean(uploads: Uploads, page: gr.Blocks) -> None:
     """Delete, again and again, what belongs to requests that have ended."""
     unread = UnreadAnswers(page._queue)
-    while True:
+    for tick in itertools.count():
         await asyncio.sleep(SWEEP_SECONDS)
+        if tick % TRIM_EVERY == 0:
+            await run_in_threadpool(give_memory_back)
         alive = living_events(page)
         unread.sweep(alive)
         await run_in_threadpool(uploads.drop_all, uploads.overdue(alive))
+
+
+def give_memory_back() -> None:
+    """What the C library holds after large photos; it would keep it, spread over its arenas."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+            ctypes.CDLL(None).malloc_trim(0)

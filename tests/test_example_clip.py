@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gimefive_hf.runtimes.backends import make_recognizer
+from gimefive_hf import from_pretrained
 from gimefive_hf.video.files import VideoReader
 from spaces.example_clip import SMILE, SURPRISE, bend, moved, strengths, write_clip
 
@@ -45,7 +45,7 @@ def test_the_clip_rests_smiles_rests_and_is_surprised():
 
 
 def test_the_bundled_clip_shows_what_it_is_said_to_show():
-    fer = make_recognizer("gimefive-fast", "onnx")
+    fer = from_pretrained("gimefive-fast", backend="onnx")
     clip = DEMO / "examples" / "changing_face.mp4"
     wanted = {3.0: "happiness", 7.5: "surprise"}
     video = VideoReader(clip)

@@ -31,22 +31,32 @@ def assemble(folder: Path) -> list[Path]:
 def push(repo: str, private: bool = False, dry_run: bool = False) -> str:
     """Push and return the commit's address, or with `dry_run` the list of files. Raises ValueError with what to do."""
     with tempfile.TemporaryDirectory() as temporary:
-        files = assemble(Path(temporary))
-        if dry_run:
-            lines = [f"{path.stat().st_size:>12,}  {path.relative_to(temporary).as_posix()}" for path in files]
-            return "\n".join([f"would push to Space {repo}:", *lines])
-        try:
-            api = HfApi()
-            api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-            return api.upload_folder(
-                repo_id=repo, repo_type="space", folder_path=temporary, commit_message="Push demo"
-            ).commit_url
-        except OfflineModeIsEnabled:
-            raise ValueError("the Hub cannot be asked while HF_HUB_OFFLINE is set") from None
-        except HFValidationError as error:
-            raise ValueError(f"{error}; give the Space as USER/NAME") from None
-        except (HfHubHTTPError, RuntimeError) as error:  # the client raises the latter for a file that did not go up
-            raise ValueError(f"the Hub refused: {str(error).splitlines()[0]}; is HF_TOKEN allowed to write?") from None
+        folder = Path(temporary)
+        assemble(folder)
+        return list_files(repo, folder) if dry_run else upload(repo, folder, "gradio", private, "Push demo")
+
+
+def list_files(repo: str, folder: Path) -> str:
+    """The files of a Space with their sizes, a line each."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{path.stat().st_size:>12,}  {path.relative_to(folder).as_posix()}" for path in files]
+    return "\n".join([f"would push to Space {repo}:", *lines])
+
+
+def upload(repo: str, folder: Path, sdk: str, private: bool, message: str) -> str:
+    """Make the Space, if there is none, and commit the folder; the commit's address. Raises ValueError with what to do."""
+    try:
+        api = HfApi()
+        api.create_repo(repo, repo_type="space", space_sdk=sdk, private=private, exist_ok=True)
+        return api.upload_folder(
+            repo_id=repo, repo_type="space", folder_path=folder, commit_message=message
+        ).commit_url
+    except OfflineModeIsEnabled:
+        raise ValueError("the Hub cannot be asked while HF_HUB_OFFLINE is set") from None
+    except HFValidationError as error:
+        raise ValueError(f"{error}; give the Space as USER/NAME") from None
+    except (HfHubHTTPError, RuntimeError) as error:  # the client raises the latter for a file that did not go up
+        raise ValueError(f"the Hub refused: {str(error).splitlines()[0]}; is HF_TOKEN allowed to write?") from None
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,14 +22,17 @@ from gimefive_hf import (
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NPM = shutil.which("npm")
 CORPORA = Path(os.environ.get("GIMEFIVE_CORPORA", Path(__file__).parents[2] / "shared" / "corpora"))
 
 
 def pytest_collection_modifyitems(items):
-    """Without Chromium the browser tests are skipped and say so; on CI that is a failure."""
+    """Without Chromium or Node the tests that need it are skipped and say so; on CI that is a failure."""
     for item in items:
         if item.get_closest_marker("browser") and not CHROMIUM and not os.environ.get("CI"):
             item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium)"))
+        if item.get_closest_marker("node") and not NPM and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason="Node.js is not installed (Debian: apt-get install nodejs npm)"))
         if item.get_closest_marker("corpora") and not CORPORA.is_dir():
             item.add_marker(pytest.mark.skip(reason="no corpora; set GIMEFIVE_CORPORA to their folder"))
 

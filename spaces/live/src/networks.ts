@@ -1,0 +1,72 @@
+/** The three networks in WebAssembly: MediaPipe's two by LiteRT, the expressions by ONNX Runtime, on one thread. */
+
+import { loadAndCompile, loadLiteRt, Tensor, type CompiledModel } from "@litertjs/core";
+import * as ort from "onnxruntime-web/wasm";
+import type { FaceNetwork } from "./detector";
+import type { Facts } from "./facts";
+
+/** The files by name, as `assets.ts` loads them. */
+export type Files = Record<"litert.wasm" | "onnxruntime.wasm" | "detector.tflite" | "mesh.tflite" | "expressions.onnx", ArrayBuffer>;
+
+export interface Networks {
+  detector: FaceNetwork;
+  mesh: FaceNetwork;
+  /** Pixel values (n, 3, size, size) → probabilities, n rows. */
+  expressions: (values: Float32Array[]) => Promise<number[][]>;
+}
+
+export async function loadNetworks(files: Files, facts: Facts): Promise<Networks> {
+  await startLiteRt(files["litert.wasm"]);
+  const detector = await faceNetwork(files["detector.tflite"], facts.detector.side, ["classificators", "regressors"]);
+  const mesh = await faceNetwork(files["mesh.tflite"], facts.mesh.side, ["conv2d_21", "conv2d_31"]);
+  const expressions = await expressionNetwork(files["onnxruntime.wasm"], files["expressions.onnx"], facts);
+  return { detector, mesh, expressions };
+}
+
+async function startLiteRt(wasm: ArrayBuffer): Promise<void> {
+  // Its loader script stands at the head of this worker's own source, for the page allows no connection any more:
+  // what LiteRT asks for by address is there already.
+  const scope = self as unknown as { Module: object; importScripts: (address: string) => void };
+  scope.Module = { wasmBinary: wasm };
+  scope.importScripts = () => undefined;
+  await loadLiteRt("litert.js");
+}
+
+async function faceNetwork(file: ArrayBuffer, side: number, outputs: string[]): Promise<FaceNetwork> {
+  const model: CompiledModel = await loadAndCompile(new Uint8Array(file), { accelerator: "wasm" });
+  const places = outputs.map((name) => model.getOutputDetails().findIndex((detail) => detail.name === name));
+  if (places.includes(-1)) throw new Error(`a face network lacks one of its outputs ${outputs.join(", ")}`);
+  return async (pixels) => {
+    const input = new Tensor(pixels, [1, side, side, 3]);
+    const tensors = await model.run([input]);
+    const values = places.map((place) => (tensors[place]!.toTypedArray() as Float32Array).slice());
+    for (const tensor of [input, ...tensors]) tensor.delete();
+    return values;
+  };
+}
+
+async function expressionNetwork(wasm: ArrayBuffer, model: ArrayBuffer, facts: Facts): Promise<Networks["expressions"]> {
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmBinary = wasm;
+  ort.env.logLevel = "error";
+  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  const [size, classes] = [facts.network.imageSize, facts.emotions.length];
+  return async (values) => {
+    if (values.length === 0) return [];
+    const all = new Float32Array(values.length * values[0]!.length);
+    values.forEach((one, k) => all.set(one, k * one.length));
+    const input = new ort.Tensor("float32", all, [values.length, 3, size, size]);
+    const { logits } = await session.run({ pixel_values: input }, ["logits"]);
+    const data = logits!.data as Float32Array;
+    return values.map((_, k) => softmax(data.subarray(k * classes, (k + 1) * classes)));
+  };
+}
+
+/** The file's logits are divided by the model's temperature already. */
+export function softmax(logits: ArrayLike<number>): number[] {
+  const values = Array.from(logits);
+  const top = Math.max(...values);
+  const powers = values.map((value) => Math.exp(value - top));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}

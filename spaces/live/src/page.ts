@@ -1,0 +1,409 @@
+/** The page: loads the networks, then reads the camera or a photo, and shows what comes. */
+
+import { checkBrowser, loadFiles, loadManifest, type Manifest } from "./assets";
+import { Camera, cameraTrouble } from "./camera";
+import { Engine, lockConnections } from "./engine";
+import type { Facts } from "./facts";
+import { bindKeys, download } from "./keys";
+import type { Why } from "./occlusion";
+import { $, clock, element, Panel } from "./panel";
+import { fromPhoto, People, type Person } from "./people";
+import { readPhoto } from "./photo";
+import { MOST_LIVE } from "./reader";
+import { Session } from "./session";
+import { Stage } from "./stage";
+import { Timeline } from "./timeline";
+
+type State = "loading" | "ready" | "live" | "frozen" | "photo" | "broken";
+
+/** Milliseconds between two renewals of the panel, and of the session's charts. */
+const PANEL_EVERY = 80;
+const SESSION_EVERY = 250;
+
+class Page {
+  private state: State = "loading";
+  private people: Person[] = [];
+  private chosen: number | null = null;
+  private why: Why | null = null;
+  private size = { width: 640, height: 480 };
+  private readonly memory: People;
+  private readonly session = new Session();
+  private readonly stage: Stage;
+  private readonly panel: Panel;
+  private readonly timeline: Timeline;
+  private readonly camera: Camera;
+  private readonly began = performance.now() / 1000;
+  private shown = { panel: 0, session: 0, label: "" };
+  private readonly pace: { time: number; ms: number }[] = [];
+
+  constructor(private readonly facts: Facts, private readonly engine: Engine) {
+    this.memory = new People(facts);
+    this.stage = new Stage($("frame"), $("overlay"), facts);
+    this.panel = new Panel(facts, (label) => this.stage.colorOf(label));
+    this.timeline = new Timeline($("timeline"), facts);
+    this.camera = new Camera($("video"), (time) => this.onFrame(time), () => {
+      this.enter("ready");
+      this.tell("The camera went away. Plug it in and start again.");
+    });
+    this.panel.showFigures();
+    this.bind();
+    this.enter("ready");
+  }
+
+  private get seconds(): number {
+    return performance.now() / 1000 - this.began;
+  }
+
+  private get person(): Person | null {
+    return this.people.find(({ number }) => number === this.chosen) ?? this.people[0] ?? null;
+  }
+
+  private enter(state: State): void {
+    this.state = state;
+    document.body.dataset.state = state;
+    $("toolbar").hidden = state === "ready";
+    $("welcome").hidden = state !== "ready";
+    $("speed").hidden = state !== "live";
+    $("freeze").setAttribute("aria-pressed", String(state === "frozen"));
+    $("camera").setAttribute("aria-pressed", String(state === "live" || state === "frozen"));
+    for (const id of ["start", "choose"]) $<HTMLButtonElement>(id).disabled = false;
+    $<HTMLButtonElement>("freeze").disabled = !(state === "live" || state === "frozen");
+    $<HTMLButtonElement>("rest").disabled = state !== "live";
+    if (state !== "frozen" && state !== "photo") this.setWhy(null);
+    if (state === "ready") {
+      this.people = [];
+      this.stage.clear();
+      this.renew(true);
+    }
+  }
+
+  private tell(text: string): void {
+    $("notice").textContent = text;
+    $("notice").hidden = text === "";
+  }
+
+  private resize(width: number, height: number): void {
+    this.size = { width, height };
+    $("frame").style.setProperty("--ratio", String(width / height));
+  }
+
+  // --- camera
+
+  private async startCamera(id?: string): Promise<void> {
+    this.tell("");
+    try {
+      await this.camera.start(id);
+    } catch (error) {
+      if (!this.camera.running) this.enter("ready");
+      return this.tell(cameraTrouble(error));
+    }
+    await this.idle();
+    await this.engine.ask({ kind: "reset" }, "done");
+    this.stage.mirrored = $("mirror").getAttribute("aria-pressed") === "true";
+    this.enter("live");
+    await this.listCameras();
+  }
+
+  private stopCamera(): void {
+    this.camera.stop();
+    this.enter("ready");
+  }
+
+  private async listCameras(): Promise<void> {
+    const cameras = await this.camera.list();
+    const box = $<HTMLSelectElement>("devices");
+    box.hidden = cameras.length < 2;
+    box.replaceChildren(...cameras.map(({ deviceId, label }, k) => new Option(label || `Camera ${k + 1}`, deviceId)));
+    box.value = this.camera.device ?? "";
+  }
+
+  private async onFrame(time: number): Promise<void> {
+    if (this.state !== "live" || this.engine.busy || document.hidden) return;
+    const video = this.camera.video;
+    if (!video.videoWidth) return;
+    const start = performance.now();
+    try {
+      const bitmap = await createImageBitmap(video);
+      if (this.state !== "live") return bitmap.close();
+      const answer = await this.engine.ask({ kind: "frame", bitmap, time }, "faces", [bitmap]);
+      if (this.state !== "live") return;
+      this.resize(answer.width, answer.height);
+      this.people = this.memory.update(answer.faces, time);
+      this.session.add(this.people, this.seconds);
+      this.measurePace(performance.now() - start, answer.timing);
+      this.redraw();
+      this.renew();
+    } catch (error) {
+      this.breakDown(error);
+    }
+  }
+
+  private measurePace(ms: number, timing: { pixels: number; faces: number; scores: number }): void {
+    const now = performance.now();
+    this.pace.push({ time: now, ms });
+    while (this.pace.length > 1 && now - this.pace[0]!.time > 2000) this.pace.shift();
+    const fps = this.pace.length / Math.max((now - this.pace[0]!.time) / 1000, 1e-3);
+    const speed = $("speed");
+    if (this.pace.length > 5) speed.textContent = `${fps.toFixed(0)} frames/s · ${ms.toFixed(0)} ms`;
+    const stages = { fps, ms, ...timing, dropped: this.camera.dropped };
+    speed.dataset.stages = JSON.stringify(stages);
+    speed.title = `pixels ${timing.pixels.toFixed(1)} ms, faces and landmarks ${timing.faces.toFixed(1)} ms, scores ${timing.scores.toFixed(1)} ms; ${this.camera.dropped} frames dropped`;
+  }
+
+  /** Wait until the worker has answered. */
+  private async idle(): Promise<void> {
+    while (this.engine.busy) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  private async freeze(): Promise<void> {
+    if (this.state === "frozen") return this.enter("live");
+    if (this.state !== "live") return;
+    this.enter("frozen");
+    await this.idle();
+    await this.readStill(await createImageBitmap(this.camera.video), true);
+  }
+
+  // --- photos
+
+  private async openPhoto(file: File): Promise<void> {
+    this.tell("");
+    document.body.dataset.busy = "true";
+    try {
+      const bitmap = await readPhoto(file, file.name || "The pasted picture", this.facts);
+      this.camera.stop();
+      this.stage.mirrored = false;
+      this.people = [];
+      this.setWhy(null);
+      this.enter("photo");
+      await this.idle();
+      await this.readStill(bitmap, false);
+    } catch (error) {
+      this.tell(error instanceof Error ? error.message : String(error));
+    } finally {
+      delete document.body.dataset.busy;
+    }
+  }
+
+  /** Show a still picture and read it: a frozen frame of the camera, or a photo. */
+  private async readStill(bitmap: ImageBitmap, frozen: boolean): Promise<void> {
+    const { width, height } = bitmap;
+    const canvas = $<HTMLCanvasElement>("picture");
+    const shrink = Math.min(1, 2048 / Math.max(width, height));
+    [canvas.width, canvas.height] = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
+    canvas.getContext("2d")!.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    this.resize(width, height);
+    document.body.dataset.busy = "true";
+    const time = performance.now() / 1000;
+    try {
+      const order = frozen ? { kind: "frame" as const, bitmap, time } : { kind: "photo" as const, bitmap };
+      const { faces } = await this.engine.ask(order, "faces", [bitmap]);
+      this.people = frozen ? this.memory.update(faces, time) : fromPhoto(faces, this.facts);
+      if (!frozen) this.chosen = faces[0]?.person ?? null;
+      this.stage.draw([], width, height, null, null);
+      this.redraw();
+      this.renew(true);
+      if (!frozen && faces.length === 0) this.tell("No face was found in this photo. Faces must be at least about 30 pixels wide and look roughly at the camera.");
+    } catch (error) {
+      this.breakDown(error);
+    } finally {
+      delete document.body.dataset.busy;
+    }
+  }
+
+  private async explain(): Promise<void> {
+    if (this.why) return this.setWhy(null);
+    if (this.state === "live") await this.freeze();
+    const person = this.person;
+    if (person === null || (this.state !== "frozen" && this.state !== "photo")) return;
+    await this.idle();
+    document.body.dataset.busy = "true";
+    try {
+      this.setWhy((await this.engine.ask({ kind: "why", person: person.number }, "why")).why);
+    } catch (error) {
+      this.breakDown(error);
+    } finally {
+      delete document.body.dataset.busy;
+    }
+  }
+
+  private setWhy(why: Why | null): void {
+    this.why = why;
+    this.panel.showWhy(why);
+    $("why").setAttribute("aria-pressed", String(why !== null));
+    if (this.people.length) this.redraw();
+  }
+
+  // --- what is shown
+
+  private redraw(): void {
+    if (this.people.length && this.person) this.chosen = this.person.number;
+    this.stage.draw(this.people, this.size.width, this.size.height, this.chosen, this.why);
+  }
+
+  private renew(now = false): void {
+    const time = performance.now();
+    if (now || time - this.shown.panel > PANEL_EVERY) {
+      this.shown.panel = time;
+      this.panel.show(this.person, this.waiting());
+      this.panel.showPeople(this.people, this.chosen, (number) => this.choose(number));
+      this.showResting();
+      this.speak();
+    }
+    if (now || time - this.shown.session > SESSION_EVERY) {
+      this.shown.session = time;
+      const number = this.person?.number ?? this.session.samples.at(-1)?.person;
+      this.timeline.draw(this.session.samples.filter(({ person }) => person === number), this.seconds);
+      this.panel.showSession(this.session);
+    }
+  }
+
+  private waiting(): string {
+    if (this.state === "live") return "No face is in sight. Come closer, or turn on a light.";
+    return "Scores appear as soon as a face is in the picture.";
+  }
+
+  private showResting(): void {
+    const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, performance.now() / 1000) : null;
+    $("resting").hidden = progress === null;
+    if (progress !== null) $("resting").style.setProperty("--progress", String(progress));
+    if (this.people.length >= MOST_LIVE) $("sureness").textContent += ` · the ${MOST_LIVE} largest faces are read`;
+  }
+
+  /** Tell screen readers of changes that lasted, and of nothing faster. */
+  private speak(): void {
+    const event = this.session.events().at(-1);
+    const text = event && this.state === "live" ? `${event.label}, since ${clock(event.from)}` : "";
+    if (text && text !== this.shown.label) $("spoken").textContent = this.shown.label = text;
+  }
+
+  private choose(number: number): void {
+    this.chosen = number;
+    this.setWhy(null);
+    this.redraw();
+    this.renew(true);
+  }
+
+  private step(by: number): void {
+    const numbers = this.people.map((person) => person.number);
+    if (numbers.length === 0) return;
+    const place = numbers.indexOf(this.person!.number);
+    this.choose(numbers[(place + by + numbers.length) % numbers.length]!);
+  }
+
+  private breakDown(error: unknown): void {
+    this.camera.stop();
+    this.enter("ready");
+    this.tell(`The reading stopped: ${error instanceof Error ? error.message : String(error)}. Start again, or reload the page.`);
+  }
+
+  // --- what the visitor does
+
+  private bind(): void {
+    const press = (id: string) => {
+      const on = $(id).getAttribute("aria-pressed") !== "true";
+      $(id).setAttribute("aria-pressed", String(on));
+      return on;
+    };
+    const toggleCamera = () => (this.camera.running ? this.stopCamera() : void this.startCamera());
+    const commands: Record<string, () => unknown> = {
+      start: () => this.startCamera(),
+      camera: toggleCamera,
+      choose: () => $("file").click(),
+      photo: () => $("file").click(),
+      freeze: () => this.freeze(),
+      why: () => this.explain(),
+      rest: () => this.person && this.memory.startBaseline(this.person.number),
+      unrest: () => this.person && this.memory.clearBaseline(this.person.number),
+      mirror: () => { this.stage.mirrored = press("mirror"); this.redraw(); },
+      outlines: () => { this.stage.outlines = press("outlines"); this.redraw(); },
+      full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
+      csv: () => download(new Blob([this.session.toCsv(this.facts)], { type: "text/csv" }), "gimefive-session.csv"),
+      png: () => this.savePng(),
+      clear: () => { this.session.clear(); this.renew(true); },
+      help: () => $<HTMLDialogElement>("keys").showModal(),
+      previous: () => this.step(-1),
+      next: () => this.step(1),
+    };
+    bindKeys(commands);
+    $("overlay").addEventListener("click", (event) => {
+      const hit = this.stage.personAt(this.people, event, this.size.width, this.size.height);
+      if (hit !== null) this.choose(hit);
+    });
+    $<HTMLSelectElement>("devices").addEventListener("change", (event) => void this.startCamera((event.target as HTMLSelectElement).value));
+    navigator.mediaDevices?.addEventListener("devicechange", () => void this.listCameras());
+    document.addEventListener("visibilitychange", () => {
+      if (this.state === "live") this.tell(document.hidden ? "Paused while this tab was in the background." : "");
+    });
+    window.addEventListener("resize", () => { this.redraw(); this.renew(true); });
+    this.bindFiles();
+  }
+
+  private bindFiles(): void {
+    const input = $<HTMLInputElement>("file");
+    const open = (file: File | null | undefined) => file && void this.openPhoto(file);
+    input.addEventListener("change", () => { open(input.files?.[0]); input.value = ""; });
+    window.addEventListener("paste", (event) => open(event.clipboardData?.files[0]));
+    window.addEventListener("dragover", (event) => event.preventDefault());
+    window.addEventListener("drop", (event) => { event.preventDefault(); open(event.dataTransfer?.files[0]); });
+  }
+
+  private async savePng(): Promise<void> {
+    const number = this.person?.number ?? this.session.samples.at(-1)?.person;
+    const samples = this.session.samples.filter(({ person }) => person === number);
+    const blob = await this.timeline.toPng(samples, `What a network read in a face, ${clock(this.session.summary().seconds)} min`);
+    if (blob) download(blob, "gimefive-session.png");
+  }
+}
+
+/** Keep the page for offline use, if the browser does that. */
+async function keepOffline(): Promise<void> {
+  try {
+    await navigator.serviceWorker?.register("service-worker.js");
+    await Promise.race([navigator.serviceWorker?.ready, new Promise((resolve) => setTimeout(resolve, 5000))]);
+  } catch (error) {
+    console.info("the page is not kept for offline use:", error);
+  }
+}
+
+function showProgress(loaded: number, total: number): void {
+  $<HTMLProgressElement>("progress").value = loaded / total;
+  $("loaded").textContent = loaded < total
+    ? `Loading the networks, ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`
+    : "Starting the networks …";
+}
+
+/** Count what the page asks of the network from now on, and let the visitor try to make it ask. */
+function bearWitness(): void {
+  let count = 0;
+  const show = () => ($("requests").textContent = `${count} requests since loading`);
+  new PerformanceObserver((list) => { count += list.getEntries().length; show(); }).observe({ type: "resource" });
+  const button = $("witness");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    fetch("manifest.json").then(
+      () => ($("requests").textContent = "it went through: don't trust this page"),
+      () => ($("requests").textContent = "tried to connect: refused by the browser"),
+    ).finally(() => setTimeout(show, 4000));
+  });
+}
+
+async function start(): Promise<void> {
+  try {
+    checkBrowser();
+    const manifest: Manifest = await loadManifest();
+    const [files] = await Promise.all([loadFiles(manifest, showProgress), keepOffline()]);
+    lockConnections();
+    bearWitness();
+    const engine = await Engine.start(manifest, files);
+    $("loading").hidden = true;
+    new Page(manifest.facts, engine);
+  } catch (error) {
+    document.body.dataset.state = "broken";
+    $("loading").hidden = true;
+    $("notice").textContent = error instanceof Error ? error.message : String(error);
+    $("notice").hidden = false;
+    $("welcome").append(element("p", "Nothing was computed, and nothing was sent."));
+  }
+}
+
+void start();

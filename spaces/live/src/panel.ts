@@ -1,0 +1,199 @@
+/** The page's words about one person: name, bars, what the face does, what the network needed; and about the session. */
+
+import type { Facts, Figure } from "./facts";
+import type { Why } from "./occlusion";
+import type { Person } from "./people";
+import { actions, RESTING_FACES, turned } from "./reasons";
+import type { Session } from "./session";
+
+export const $ = <T extends HTMLElement>(id: string): T => {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no #${id}`);
+  return found as T;
+};
+
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K, text = "", name = "",
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  made.className = name;
+  return made;
+}
+
+const percent = (share: number) => `${Math.round(100 * share)} %`;
+const css = (share: number) => `${(100 * share).toFixed(1)}%`;
+const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+/** Share by which one half of the face looks narrower, above which the measures are not to be trusted. */
+const TURNED = 0.55;
+
+export class Panel {
+  private readonly bars: { fill: HTMLElement; rest: HTMLElement; value: HTMLElement }[];
+
+  constructor(
+    private readonly facts: Facts,
+    private readonly colorOf: (label: string) => string,
+  ) {
+    this.bars = facts.emotions.map(({ name, color }) => this.makeBar(name, color));
+  }
+
+  private makeBar(name: string, color: string) {
+    const [row, track] = [element("li"), element("span", "", "track")];
+    const [fill, rest, threshold, value] = [element("i"), element("em"), element("u"), element("output")];
+    fill.style.backgroundColor = color;
+    threshold.style.left = css(this.facts.threshold);
+    threshold.title = `under ${percent(this.facts.threshold)}: ${this.facts.noClearEmotion}`;
+    rest.title = "at rest";
+    rest.hidden = true;
+    track.append(fill, threshold, rest);
+    row.append(element("span", name, "name"), track, value);
+    row.dataset.emotion = name;
+    $("bars").append(row);
+    return { fill, rest, value };
+  }
+
+  /** Show one person, or that nobody is in the picture. */
+  show(person: Person | null, waiting: string): void {
+    const dot = $("verdict").querySelector("i")!;
+    const word = $("verdict").querySelector("b")!;
+    $("panel").dataset.person = person ? String(person.number) : "";
+    if (person === null) {
+      [word.textContent, $("sureness").textContent] = ["nobody", waiting];
+      dot.style.backgroundColor = "";
+      $("against").hidden = true;
+      $("actions").replaceChildren();
+      $("actions-note").textContent = "";
+      this.bars.forEach(({ fill, value }) => ([fill.style.transform, value.textContent] = ["scaleX(0)", ""]));
+      return;
+    }
+    const { label, confidence, smoothed, baseline, stability } = person;
+    word.textContent = label;
+    dot.style.backgroundColor = this.colorOf(label);
+    const best = label === this.facts.noClearEmotion ? `the highest score is ${percent(confidence)}` : percent(confidence);
+    $("sureness").textContent = stability === null ? best : `${best} · steady ${percent(stability)}`;
+    this.bars.forEach(({ fill, rest, value }, k) => {
+      fill.style.transform = `scaleX(${smoothed[k]!.toFixed(3)})`;
+      value.textContent = percent(smoothed[k]!);
+      value.dataset.score = smoothed[k]!.toFixed(4);
+      rest.hidden = baseline === null;
+      if (baseline) rest.style.left = css(baseline.scores[k]!);
+    });
+    $("against").hidden = baseline === null;
+    this.showActions(person);
+  }
+
+  private showActions({ measures, label, baseline, face }: Person): void {
+    const found = actions(measures, label, baseline?.measures ?? null).slice(0, 5);
+    const rows = found.map(({ text, units, value, rest, fits }) => {
+      const row = element("li", "", fits ? "fits" : "");
+      if (fits) row.style.setProperty("--color", this.colorOf(label));
+      const measured = element("span", `${signed(value - rest)}`, "measured");
+      measured.title = `${value.toFixed(1)} % of the distance between the eyes; at rest ${rest.toFixed(1)} %`;
+      row.append(element("b", text), element("small", units), measured);
+      return row;
+    });
+    $("actions").replaceChildren(...(rows.length ? rows : [element("li", "nothing that stands out", "none")]));
+    const against = baseline ? "your own resting face" : `${RESTING_FACES.toLocaleString("en")} faces at rest`;
+    $("actions-note").textContent =
+      turned(face.mesh) > TURNED
+        ? "The head is turned so far that these measures are not to be trusted."
+        : `In % of the distance between the eyes, against ${against}. The network does not see these measures.`;
+  }
+
+  /** Show what each covered part does to the score; null hides it. */
+  showWhy(why: Why | null): void {
+    $("reasons").hidden = why === null;
+    if (why === null) return;
+    const name = this.facts.emotions[why.target]!.name;
+    const rows = [...why.parts].sort((a, b) => a.score - b.score).map((part) => {
+      const row = element("li");
+      row.append(element("b", `without the ${part.name}`), element("span", `${percent(why.score)} → ${percent(part.score)}`, "measured"));
+      row.dataset.part = part.name;
+      row.style.setProperty("--color", this.colorOf(name));
+      row.style.setProperty("--fall", String(Math.max(0, (why.score - part.score) / Math.max(why.score, 1e-6))));
+      return row;
+    });
+    $("parts").replaceChildren(...rows);
+  }
+
+  /** A button per person, if there are several. */
+  showPeople(people: Person[], chosen: number | null, choose: (number: number) => void): void {
+    const box = $("people");
+    const key = people.map(({ number }) => number).join() + "/" + chosen;
+    box.hidden = people.length < 2;
+    if (box.dataset.key === key) return;
+    box.dataset.key = key;
+    box.replaceChildren(...people.map(({ number }) => {
+      const button = element("button", String(number));
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(number === chosen));
+      button.onclick = () => choose(number);
+      return button;
+    }));
+    $("whose").textContent = chosen !== null && people.length > 1 ? `Person ${chosen} of ${people.length}` : "The reading";
+  }
+
+  /** The lasting changes and the summary. */
+  showSession(session: Session): void {
+    const events = session.events();
+    const { seconds, people, changes, shares } = session.summary();
+    const empty = session.samples.length === 0;
+    for (const id of ["csv", "png", "clear"]) $<HTMLButtonElement>(id).disabled = empty;
+    $("events").replaceChildren(...events.slice(-6).reverse().map(({ person, label, from, until }) => {
+      const row = element("li");
+      const dot = element("i");
+      dot.style.backgroundColor = this.colorOf(label);
+      const who = people > 1 ? `${person}: ` : "";
+      row.append(element("time", clock(from)), dot, element("b", who + label), element("small", `${(until - from).toFixed(0)} s`));
+      return row;
+    }));
+    $("summary").textContent = empty
+      ? "Nothing yet."
+      : `${clock(seconds)} min, ${people === 1 ? "one person" : `${people} persons`}, ${changes === 1 ? "one change" : `${changes} changes`} that lasted.`;
+    $("shares").replaceChildren(...shares.map(({ label, share }) => {
+      const row = element("li");
+      const bar = element("i");
+      bar.style.backgroundColor = this.colorOf(label);
+      bar.style.width = css(0.5 * share);
+      row.append(element("span", label), bar, element("small", percent(share)));
+      return row;
+    }));
+  }
+
+  /** Where it fails, with figures of the results store. */
+  showFigures(): void {
+    const { accuracy, recall, corrupted } = this.facts.figures;
+    const rows: [string, Figure][] = [];
+    if (accuracy["raf-db"]) rows.push(["photos from the web (RAF-DB)", accuracy["raf-db"]]);
+    if (accuracy.fer2013) rows.push(["small grey pictures (FER2013)", accuracy.fer2013]);
+    const names: Record<string, string> = { darkness: "very dark", mask: "face half covered by a mask", gaussian_blur: "strongly blurred", low_resolution: "very few pixels" };
+    for (const [kind, name] of Object.entries(names)) if (corrupted[kind]?.length) rows.push([name, corrupted[kind]!.at(-1)!]);
+    const classes = Object.entries(recall).sort((a, b) => b[1].value - a[1].value);
+    $("figures").replaceChildren(
+      figureList("pictures", rows, () => ""),
+      figureList("expressions", classes.map(([name, figure]) => [name, figure]), this.colorOf),
+    );
+    $("figures-note").textContent =
+      `${this.facts.model} on test images it was not trained on; whiskers are 95 % intervals. Left: all its answers. Right: of the faces ` +
+      "that people labelled so in RAF-DB and FER2013. Turned heads, groups who are little in the training data and posed pictures go worse or were not measured.";
+  }
+}
+
+function figureList(kind: string, rows: [string, Figure][], colorOf: (name: string) => string): HTMLElement {
+  const list = element("ul", "", kind);
+  for (const [name, { value, low, high, images }] of rows) {
+    const [row, track, fill, whisker] = [element("li"), element("span", "", "track"), element("i"), element("u")];
+    fill.style.width = css(value);
+    fill.style.backgroundColor = colorOf(name);
+    [whisker.style.left, whisker.style.width] = [css(low), css(high - low)];
+    track.append(fill, whisker);
+    row.title = `${(100 * value).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}] of ${images.toLocaleString("en")} images`;
+    row.append(element("span", name, "name"), track, element("output", percent(value)));
+    list.append(row);
+  }
+  return list;
+}
+
+export function clock(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}

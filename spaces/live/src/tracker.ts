@@ -1,0 +1,143 @@
+/** Faces followed from frame to frame: looked for near where they were, the rest searched by pieces, as `FaceTracker`. */
+
+import { match, suppress, type Box } from "./boxes";
+import { windows, type Detection, type FaceDetector } from "./detector";
+import type { Facts } from "./facts";
+import type { LandmarkDetector, Landmarks } from "./landmarks";
+import type { Picture } from "./pixels";
+
+/** A person in a frame; the number, from 1, stays the same while the person is in sight. */
+export interface Sighting {
+  person: number;
+  detection: Detection;
+  landmarks: Landmarks;
+}
+
+interface Track {
+  person: number;
+  detection: Detection;
+  seen: number;
+  landmarks: Landmarks | null;
+  anchor: { detection: Detection; points: Float32Array } | null;
+  age: number;
+}
+
+export class FaceTracker {
+  private tracks: Track[] = [];
+  private nextPerson = 1;
+  private lastSearch = -Infinity;
+  private piecesDone = 0;
+  private lastTime = -Infinity;
+
+  constructor(
+    private readonly facts: Pick<Facts, "tracker" | "detector">,
+    private readonly detector: FaceDetector,
+    private readonly landmarks: LandmarkDetector,
+  ) {}
+
+  /** The persons seen in the next frame, at `time` in seconds, which must not fall. */
+  async update(picture: Picture, time: number): Promise<Sighting[]> {
+    const { keep, maxNear } = this.facts.tracker;
+    const { maxIou, maxInside } = this.facts.detector;
+    const inSight = this.tracks.some((track) => track.seen === this.lastTime);
+    this.tracks = this.tracks.filter((track) => time - track.seen <= keep);
+    this.lastTime = time;
+    const moved = new Map<Detection, Landmarks>();
+    let found: Detection[] = [];
+    if (this.tracks.length > maxNear) {
+      found = await this.detector.detect(picture);
+    } else {
+      for (const track of this.tracks) {
+        const step = await this.move(picture, track, time);
+        if (step === null) found.push(...(await this.detector.detectNear(picture, track.detection.box)));
+        else {
+          found.push(step.detection);
+          moved.set(step.detection, step.landmarks);
+        }
+      }
+      found = suppress(found, [], maxIou, maxInside);
+      found.push(...(await this.search(picture, time, found, inSight)));
+    }
+    this.assignTo(found, time);
+    const seen = this.tracks.filter((track) => track.seen === time);
+    for (const track of seen) await this.locate(picture, track, moved.get(track.detection));
+    return seen.map(({ person, detection, landmarks }) => ({ person, detection, landmarks: landmarks! }));
+  }
+
+  private async locate(picture: Picture, track: Track, moved: Landmarks | undefined): Promise<void> {
+    track.landmarks = moved ?? (await this.landmarks.find(picture, track.detection));
+    if (moved) track.age += 1;
+    else [track.anchor, track.age] = [{ detection: track.detection, points: track.landmarks.points }, 0];
+  }
+
+  /** Where the landmarks went, and the detection with them; null where the detector must look. */
+  private async move(picture: Picture, track: Track, time: number): Promise<{ detection: Detection; landmarks: Landmarks } | null> {
+    const { detectEvery, maxStep, rigid } = this.facts.tracker;
+    if (track.age + 1 >= detectEvery || time - track.seen > maxStep || track.anchor === null) return null;
+    const landmarks = await this.landmarks.find(picture, track.detection);
+    if (landmarks.sure <= this.facts.detector.present) return null;
+    const [from, to] = [2 * rigid[0], 2 * rigid[1]];
+    const detection = moveDetection(
+      track.anchor.detection, track.anchor.points.subarray(from, to), landmarks.points.subarray(from, to),
+    );
+    return { detection, landmarks };
+  }
+
+  /** Look for further faces, in the pieces that are due or everywhere. */
+  private async search(picture: Picture, time: number, known: Detection[], inSight: boolean): Promise<Detection[]> {
+    const { searchEvery, searchEmptyEvery, tolerance } = this.facts.tracker;
+    const since = time - this.lastSearch;
+    let pieces = windows(picture.height, picture.width, this.facts.detector.tileScales, this.facts.detector.minTile);
+    if (inSight) {
+      const due = Math.floor(pieces.length * Math.min(1, (since + tolerance) / searchEvery));
+      pieces = pieces.slice(this.piecesDone, due);
+      this.piecesDone = Math.max(due, this.piecesDone);
+    } else if (since + tolerance < searchEmptyEvery) return [];
+    if (!inSight || since + tolerance >= searchEvery) [this.lastSearch, this.piecesDone] = [time, 0];
+    return this.detector.search(picture, pieces, known);
+  }
+
+  private assignTo(found: Detection[], time: number): void {
+    const boxes = (all: { box: Box }[]) => all.map(({ box }) => box);
+    const pairs = match(boxes(this.tracks.map((track) => track.detection)), boxes(found), this.facts.tracker.minGiou);
+    for (const [row, column] of pairs) {
+      this.tracks[row]!.detection = found[column]!;
+      this.tracks[row]!.seen = time;
+    }
+    const taken = new Set(pairs.map(([, column]) => column));
+    const fresh = found.filter((_, column) => !taken.has(column)).sort((a, b) => a.box[0] - b.box[0]);
+    for (const detection of fresh) {
+      this.tracks.push({ person: this.nextPerson++, detection, seen: time, landmarks: null, anchor: null, age: 0 });
+    }
+  }
+}
+
+/** The detection moved as points (x, y, …) moved: turned, scaled and shifted by the least-squares similarity. */
+export function moveDetection(detection: Detection, old: ArrayLike<number>, now: ArrayLike<number>): Detection {
+  const count = old.length / 2;
+  const mean = (points: ArrayLike<number>, axis: number) => {
+    let sum = 0;
+    for (let k = axis; k < points.length; k += 2) sum += points[k]!;
+    return sum / count;
+  };
+  const [zx, zy, wx, wy] = [mean(old, 0), mean(old, 1), mean(now, 0), mean(now, 1)];
+  let [real, imaginary, norm] = [0, 0, 0];
+  for (let k = 0; k < old.length; k += 2) {
+    const [x, y, u, v] = [old[k]! - zx, old[k + 1]! - zy, now[k]! - wx, now[k + 1]! - wy];
+    real += x * u + y * v;
+    imaginary += x * v - y * u;
+    norm += x * x + y * y;
+  }
+  const [a, b] = [real / norm, imaginary / norm];
+  const move = (x: number, y: number): [number, number] => [a * (x - zx) - b * (y - zy) + wx, b * (x - zx) + a * (y - zy) + wy];
+  const [x, y, width, height] = detection.box;
+  const [cx, cy] = move(x + width / 2, y + height / 2);
+  const scale = Math.hypot(a, b);
+  const keypoints: number[] = [];
+  for (let k = 0; k < detection.keypoints.length; k += 2) keypoints.push(...move(detection.keypoints[k]!, detection.keypoints[k + 1]!));
+  return {
+    box: [cx - (width * scale) / 2, cy - (height * scale) / 2, width * scale, height * scale],
+    score: detection.score,
+    keypoints,
+  };
+}

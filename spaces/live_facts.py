@@ -1,0 +1,130 @@
+"""What the browser's page must know of the package, as one JSON value: no constant of it is written down twice."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gimefive_hf import faces, landmarks, regions, tracking
+from gimefive_hf.configuration_gimefive import resolve_checkpoint
+from gimefive_hf.drawing import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.images import MAX_PIXELS, MIN_SIDE
+from gimefive_hf.recognizer import NO_CLEAR_EMOTION
+from gimefive_hf.results import DEFAULT_STORE
+from gimefive_hf.smoothing import ScoreSmoother
+from gimefive_hf.version import __version__
+
+# The first of these that is there; with neutral if it can be had.
+MODELS = ("gimefive-fast-7", "gimefive-fast")
+
+
+def model_folder() -> Path:
+    """The checkpoint that the page runs. Raises ValueError if there is none with a `model.onnx`."""
+    for name in MODELS:
+        folder = Path(resolve_checkpoint(name))
+        if (folder / "model.onnx").is_file():
+            return folder
+    raise ValueError(f"the page needs the model.onnx of {' or '.join(MODELS)} in gimefive_hf/checkpoints")
+
+
+def facts(folder: Path | None = None) -> dict[str, Any]:
+    """The value of `Facts` in `live/src/facts.ts`."""
+    folder = folder or model_folder()
+    config = json.loads((folder / "config.json").read_text())
+    processor = json.loads((folder / "preprocessor_config.json").read_text())
+    names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    return {
+        "model": folder.name,
+        "version": __version__,
+        "emotions": [{"name": name, "color": css(EMOTION_COLORS.get(name, OTHER_COLOR))} for name in names],
+        "noClearEmotion": NO_CLEAR_EMOTION,
+        "otherColor": css(OTHER_COLOR),
+        "threshold": config["confidence_threshold"] or 0.0,
+        "maxPixels": MAX_PIXELS,
+        "minSide": MIN_SIDE,
+        "network": {
+            "imageSize": processor["size"]["height"],
+            "mean": processor["image_mean"],
+            "std": processor["image_std"],
+            "grey": processor["do_grayscale"],
+        },
+        "crop": {
+            "margin": faces.CROP_MARGIN,
+            "lift": faces.CROP_LIFT,
+            "boxPerEyes": faces.BOX_PER_EYES,
+            "minSide": 48,
+            "maxSide": 224,
+            "replicate": True,
+        },
+        "detector": {
+            "side": faces.DETECTOR_SIDE,
+            **camel(defaults(faces.FaceDetector)),
+            "minTile": 64,
+            "sure": faces.FaceDetector.SURE,
+            "present": faces.FaceDetector.PRESENT,
+            **camel(defaults(faces.suppress)),
+        },
+        "mesh": {
+            "side": landmarks.MESH_SIDE,
+            "margin": landmarks.MESH_MARGIN,
+            "to68": landmarks.mesh_to_68().tolist(),
+            "groups": {name: [part.start, part.stop] for name, part in landmarks.LANDMARK_GROUPS.items()},
+        },
+        "tracker": {
+            **camel(defaults(tracking.FaceTracker)),
+            "tolerance": tracking.TOLERANCE,
+            "rigid": [tracking.RIGID.start, tracking.RIGID.stop],
+        },
+        "smoothing": camel(defaults(ScoreSmoother)),
+        "regions": {
+            "browLift": regions.BROW_LIFT,
+            "eyeMargin": regions.EYE_MARGIN,
+            "noseMargin": regions.NOSE_MARGIN,
+            "mouthMargin": regions.MOUTH_MARGIN,
+        },
+        "figures": figures(folder.name),
+    }
+
+
+def css(color: tuple[int, int, int]) -> str:
+    """RGB as #rrggbb."""
+    return "#" + "".join(f"{level:02x}" for level in color)
+
+
+def defaults(function: Any) -> dict[str, Any]:
+    """The numbers that stand as defaults in a signature."""
+    values = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    return {name: value for name, value in values.items() if isinstance(value, (int, float, tuple)) and value != ()}
+
+
+def camel(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with names as TypeScript writes them."""
+    return {name.split("_")[0] + "".join(w.title() for w in name.split("_")[1:]): v for name, v in values.items()}
+
+
+def figures(model: str, store: Path = DEFAULT_STORE) -> dict[str, Any]:
+    """
+    How often the model is right, from the results store: over each test split, per class, and on corrupted images by
+    strength; each with its 95 % interval and its number of images. Empty tables where the store has none.
+    """
+    table = pd.read_csv(store / "results.csv")
+    table = table[(table["model"] == model) & (table["split"] == "test") & (table["subset"] == "full")]
+    accuracy = table[(table["metric"] == "accuracy") & (table["protocol"] == "aligned")]
+    recall = table[(table["metric"] == "recall") & (table["protocol"] == "aligned") & (table["corpus"] == "aggregate")]
+    corrupted = table[(table["metric"] == "accuracy") & table["protocol"].str.startswith("corrupted/")]
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for _, row in corrupted.sort_values("protocol").iterrows():
+        kinds.setdefault(row["protocol"].split("/")[1], []).append(figure(row))
+    return {
+        "accuracy": {row["corpus"]: figure(row) for _, row in accuracy.iterrows()},
+        "recall": {row["class"]: figure(row) for _, row in recall.iterrows()},
+        "corrupted": kinds,
+    }
+
+
+def figure(row: pd.Series) -> dict[str, Any]:
+    """One figure of the store, as a share."""
+    shares = {name: round(float(row[name]), 4) for name in ("value", "low", "high")}
+    return {**shares, "images": int(row["n_scored"])}

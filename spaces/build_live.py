@@ -15,7 +15,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gimefive_hf.face_networks import MODELS_DIR
+from gimefive_hf.faces.networks import MODELS_DIR
 
 from .live_facts import facts, model_folder
 from .serve_live import PORT, serve
@@ -28,13 +28,14 @@ PAGES = ("index.html", "privacy.html", "style.css", "icon.svg", "README.md")
 
 def install() -> None:
     """Install the pinned npm packages, unless they are there. Raises ValueError with what to do."""
-    lock, done = LIVE / "package-lock.json", PACKAGES / ".package-lock.json"
-    if done.is_file() and done.stat().st_mtime >= lock.stat().st_mtime:
+    lock = hashlib.sha256((LIVE / "package-lock.json").read_bytes()).hexdigest()
+    done = PACKAGES / ".installed"
+    if done.is_file() and done.read_text() == lock:
         return
     if shutil.which("npm") is None:
         raise ValueError("npm is not installed, which the page is built with (Debian: apt-get install nodejs npm)")
     run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"])
-    done.touch()
+    done.write_text(lock)
 
 
 def run(command: list[str]) -> None:

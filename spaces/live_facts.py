@@ -7,14 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from gimefive_hf import faces, landmarks, regions, tracking
+from evaluation.store import DEFAULT_STORE
 from gimefive_hf.configuration_gimefive import resolve_checkpoint
-from gimefive_hf.drawing import EMOTION_COLORS, OTHER_COLOR
-from gimefive_hf.images import MAX_PIXELS, MIN_SIDE
+from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.explain import covering, regions
+from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
+from gimefive_hf.images.photos import MAX_PIXELS, MIN_SIDE
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION
-from gimefive_hf.results import DEFAULT_STORE
-from gimefive_hf.smoothing import ScoreSmoother
 from gimefive_hf.version import __version__
+from gimefive_hf.video.smoothing import ScoreSmoother
 
 # The first of these that is there; with neutral if it can be had.
 MODELS = ("gimefive-fast-7", "gimefive-fast")
@@ -51,20 +52,20 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "grey": processor["do_grayscale"],
         },
         "crop": {
-            "margin": faces.CROP_MARGIN,
-            "lift": faces.CROP_LIFT,
-            "boxPerEyes": faces.BOX_PER_EYES,
+            "margin": cropping.CROP_MARGIN,
+            "lift": cropping.CROP_LIFT,
+            "boxPerEyes": cropping.BOX_PER_EYES,
             "minSide": 48,
             "maxSide": 224,
             "replicate": True,
         },
         "detector": {
-            "side": faces.DETECTOR_SIDE,
-            **camel(defaults(faces.FaceDetector)),
+            "side": detector.DETECTOR_SIDE,
+            **camel(defaults(detector.FaceDetector)),
             "minTile": 64,
-            "sure": faces.FaceDetector.SURE,
-            "present": faces.FaceDetector.PRESENT,
-            **camel(defaults(faces.suppress)),
+            "sure": detector.FaceDetector.SURE,
+            "present": detector.FaceDetector.PRESENT,
+            **camel(defaults(detections.suppress)),
         },
         "mesh": {
             "side": landmarks.MESH_SIDE,
@@ -83,6 +84,8 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "eyeMargin": regions.EYE_MARGIN,
             "noseMargin": regions.NOSE_MARGIN,
             "mouthMargin": regions.MOUTH_MARGIN,
+            "covered": covering.PARTS,
+            "edge": covering.EDGE,
         },
         "figures": figures(folder.name),
     }

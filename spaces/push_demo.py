@@ -44,13 +44,11 @@ def list_files(repo: str, folder: Path) -> str:
 
 
 def upload(repo: str, folder: Path, sdk: str, private: bool, message: str) -> str:
-    """Make the Space, if there is none, and commit the folder; the commit's address. Raises ValueError with what to do."""
+    """Make the Space if there is none, commit the folder; the commit's address. Raises ValueError with what to do."""
     try:
         api = HfApi()
         api.create_repo(repo, repo_type="space", space_sdk=sdk, private=private, exist_ok=True)
-        return api.upload_folder(
-            repo_id=repo, repo_type="space", folder_path=folder, commit_message=message
-        ).commit_url
+        return api.upload_folder(repo_id=repo, repo_type="space", folder_path=folder, commit_message=message).commit_url
     except OfflineModeIsEnabled:
         raise ValueError("the Hub cannot be asked while HF_HUB_OFFLINE is set") from None
     except HFValidationError as error:

@@ -6,22 +6,22 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from gimefive_hf import faces, landmarks, tracking
+from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.smoothing import ScoreSmoother
+from gimefive_hf.video.smoothing import ScoreSmoother
 from spaces.live_facts import facts, model_folder
 
 
 def vectors(photo: np.ndarray) -> dict[str, Any]:
     """`photo` is uint8 RGB with one face; the results are JSON values."""
     small = cv2.resize(photo, (160, 160), interpolation=cv2.INTER_AREA)
-    (face,) = faces.detect_faces(photo)
+    (face,) = detector.detect_faces(photo)
     return {
         "facts": facts(),
         "photo": picture(photo),
         "small": picture(small),
         "warps": [warp(small, *case) for case in WARPS],
-        "windows": [[h, w, list(map(list, faces.windows(h, w, (0.6, 0.35))))] for h, w in SIZES],
+        "windows": [[h, w, list(map(list, detector.windows(h, w, (0.6, 0.35))))] for h, w in SIZES],
         "decoding": decoding(photo),
         "crop": crop(photo, face),
         "mesh": landmarks.mesh_transform(face).ravel().tolist(),
@@ -51,33 +51,33 @@ def picture(image: np.ndarray) -> dict[str, Any]:
 def warp(image: np.ndarray, angle: float, scale: float, size: int, border: int) -> dict[str, Any]:
     matrix = cv2.getRotationMatrix2D((60.3, 71.8), angle, scale)
     matrix[:, 2] += (size - 1) / 2 - np.array([60.3, 71.8])
-    result = faces.warp_square(image, matrix, size, border)
+    result = cropping.warp_square(image, matrix, size, border)
     call = {"angle": np.radians(angle), "scale": scale, "size": size, "replicate": border == cv2.BORDER_REPLICATE}
     return {**call, "matrix": matrix.ravel().tolist(), "rgb": result.ravel().tolist()}
 
 
-def as_json(face: faces.Detection) -> dict[str, Any]:
+def as_json(face: detections.Detection) -> dict[str, Any]:
     return {"box": list(face.box), "score": face.score, "keypoints": face.keypoints.ravel().tolist()}
 
 
 def decoding(photo: np.ndarray) -> dict[str, Any]:
     """The network's outputs for the whole photo, and what the detector makes of them."""
-    detector = faces.FaceDetector()
+    finder = detector.FaceDetector()
     outputs: list[np.ndarray] = []
-    network = detector._network
-    detector._network = lambda pixels: outputs.append(pixels) or outputs.extend(network(pixels)) or outputs[1:]  # type: ignore
-    found = detector._detect_in_window(photo, 0, 0, photo.shape[0])
+    network = finder._network
+    finder._network = lambda pixels: outputs.append(pixels) or outputs.extend(network(pixels)) or outputs[1:]  # type: ignore
+    found = finder._detect_in_window(photo, 0, 0, photo.shape[0])
     pixels, logits, values = (array.ravel() for array in outputs)
     return {
         "pixels": pixels[::97].tolist(),
         "logits": logits.tolist(),
         "values": values.tolist(),
-        "found": [as_json(face) for face in faces.suppress(found)],
+        "found": [as_json(face) for face in detections.suppress(found)],
     }
 
 
-def crop(photo: np.ndarray, face: faces.Detection) -> dict[str, Any]:
-    cut = faces.crop_face(photo, face)
+def crop(photo: np.ndarray, face: detections.Detection) -> dict[str, Any]:
+    cut = cropping.crop_face(photo, face)
     processor = GiMeFiveImageProcessor.from_pretrained(model_folder())
     values = processor(cut.image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
     return {
@@ -99,14 +99,12 @@ def smoothing() -> list[dict[str, Any]]:
             time += float(random.choice([0.02, 0.033, 0.5, 0.0]))
             scores = random.dirichlet(np.full(6, 0.4))
             smoothed = smoother.update(scores, time).tolist()
-            steps.append(
-                {"time": time, "scores": scores.tolist(), "smoothed": smoothed, "dominant": smoother.dominant}
-            )
+            steps.append({"time": time, "scores": scores.tolist(), "smoothed": smoothed, "dominant": smoother.dominant})
         cases.append({"timeConstant": time_constant, "hold": hold, "steps": steps})
     return cases
 
 
-def moving(face: faces.Detection) -> dict[str, Any]:
+def moving(face: detections.Detection) -> dict[str, Any]:
     random = np.random.default_rng(4)
     old = (random.normal(size=(21, 2)) * 40 + 200).astype(np.float32)
     turn = np.array([[0.95, -0.2], [0.2, 0.95]])
@@ -143,9 +141,9 @@ def assignment() -> list[dict[str, Any]]:
 def suppressed() -> dict[str, Any]:
     random = np.random.default_rng(7)
     found = [
-        faces.Detection((*map(float, box), float(size), float(size)), float(score), np.zeros((6, 2), np.float32))
+        detections.Detection((*map(float, box), float(size), float(size)), float(score), np.zeros((6, 2), np.float32))
         for box, size, score in zip(
             random.uniform(0, 200, (30, 2)), random.uniform(20, 90, 30), random.uniform(0.5, 1, 30), strict=True
         )
     ]
-    return {"found": [as_json(f) for f in found], "kept": [as_json(f) for f in faces.suppress(found)]}
+    return {"found": [as_json(f) for f in found], "kept": [as_json(f) for f in detections.suppress(found)]}

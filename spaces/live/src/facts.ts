@@ -13,6 +13,8 @@ export interface Figure {
   images: number;
 }
 
+export type PartName = "brows" | "eyes" | "nose" | "mouth";
+
 export interface Facts {
   model: string;
   version: string;
@@ -34,6 +36,8 @@ export interface Facts {
     maxStep: number; minGiou: number; tolerance: number; rigid: [number, number];
   };
   smoothing: { timeConstant: number; hold: number };
-  regions: { browLift: number; eyeMargin: number; noseMargin: number; mouthMargin: number };
+  regions: {
+    browLift: number; eyeMargin: number; noseMargin: number; mouthMargin: number; covered: PartName[]; edge: number;
+  };
   figures: { accuracy: Record<string, Figure>; recall: Record<string, Figure>; corrupted: Record<string, Figure[]> };
 }

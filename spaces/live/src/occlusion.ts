@@ -1,13 +1,22 @@
-/** What a covered part of the face costs: by named part, and by a patch that moves over the crop (Zeiler and Fergus 2014). */
+/**
+ * What a covered part of the face costs: by named part under the skin's colour, as `covering.py` in Python, and by a grey
+ * patch that moves over the crop (Zeiler and Fergus 2014), as `occlusion.py`.
+ */
 
 import { pixelValues, type Crop } from "./crop";
-import type { Facts } from "./facts";
+import type { Facts, PartName } from "./facts";
 import type { Networks } from "./networks";
 import { apply } from "./pixels";
+import { argmax } from "./smoothing";
+
+type Point = [number, number];
+
+/** Covered copies that go through the network at once. */
+const BATCH = 16;
 
 /** The score of the expression with one part of the face covered. */
 export interface Part {
-  name: string;
+  name: PartName;
   score: number;
 }
 
@@ -21,67 +30,79 @@ export interface Why {
   crop: Crop;
 }
 
-type Mask = Uint8Array;
+/** From 0 to 1, row by row at the network's size: how far a place is covered. */
+type Mask = Float32Array;
 
 export async function explain(
-  crop: Crop, points: Float32Array, facts: Facts, expressions: Networks["expressions"], target?: number,
+  crop: Crop, points: Float32Array, facts: Facts, expressions: Networks["expressions"],
 ): Promise<Why> {
   const values = pixelValues(crop, facts.network);
   const size = facts.network.imageSize;
   const [scores] = await expressions([values]);
-  const chosen = target ?? scores!.indexOf(Math.max(...scores!));
-  const masks = Object.entries(partMasks(crop, points, facts));
-  const covered = await expressions(masks.map(([, mask]) => cover(values, mask, facts)));
-  const parts = masks.map(([name], k) => ({ name, score: covered[k]![chosen]! }));
-  const map = await patchMap(values, scores![chosen]!, chosen, facts, expressions);
-  return { target: chosen, score: scores![chosen]!, parts, map, side: size, crop };
+  const target = argmax(scores!);
+  const { masks, cheeks } = partMasks(crop, points, facts);
+  const skin = skinOf(values, cheeks);
+  const names = facts.regions.covered.filter((name) => masks[name].some((part) => part > 0));
+  const covered = await expressions(names.map((name) => cover(values, blur(masks[name], size, facts.regions.edge * size), skin)));
+  const parts = names.map((name, k) => ({ name, score: covered[k]![target]! }));
+  const map = await patchMap(values, scores![target]!, target, size, expressions);
+  return { target, score: scores![target]!, parts, map, side: size, crop };
 }
 
-/** The values with 0, the processor's mean grey, wherever the mask is set. */
-function cover(values: Float32Array, mask: Mask, facts: Facts): Float32Array {
-  const covered = values.slice();
-  const grey = facts.network.mean.reduce((sum, mean) => sum + mean, 0) / 3;
-  for (let k = 0; k < covered.length; k++) {
-    const channel = Math.floor(k / mask.length);
-    // one level for all channels: a grey picture stays grey
-    if (mask[k % mask.length]) covered[k] = (grey - facts.network.mean[channel]!) / facts.network.std[channel]!;
-  }
-  return covered;
+/** The values with another level per channel as far as the mask covers them. */
+function cover(values: Float32Array, mask: Mask, levels: number[]): Float32Array {
+  return values.map((value, k) => {
+    const part = mask[k % mask.length]!;
+    return part * levels[Math.floor(k / mask.length)]! + (1 - part) * value;
+  });
 }
 
-/** Masks at the network's size of brows, eyes, nose, mouth, and cheeks and jaw, drawn as `regions.py` does. */
-function partMasks(crop: Crop, points: Float32Array, facts: Facts): Record<string, Mask> {
+/** Mean value of the cheeks per channel; of everything where no cheek is in the crop. */
+function skinOf(values: Float32Array, cheeks: Mask): number[] {
+  const all = cheeks.some((part) => part > 0) ? cheeks : cheeks.map(() => 1);
+  const count = all.reduce((sum, part) => sum + part, 0);
+  const channels = values.length / all.length;
+  return Array.from({ length: channels }, (_, c) => all.reduce((sum, part, k) => sum + part * values[c * all.length + k]!, 0) / count);
+}
+
+/** Masks of brows, eyes, nose and mouth, drawn as Python's `region_map` does: where they overlap the later wins. */
+function partMasks(crop: Crop, points: Float32Array, facts: Facts): { masks: Record<PartName, Mask>; cheeks: Mask } {
   const size = facts.network.imageSize;
   const scale = size / crop.side;
-  const at = (k: number): [number, number] => {
-    const [x, y] = apply(crop.matrix, points[2 * k]!, points[2 * k + 1]!);
-    return [(x + 0.5) * scale, (y + 0.5) * scale];
-  };
   const range = (name: string) => {
     const [from, to] = facts.mesh.groups[name]!;
-    return Array.from({ length: to - from }, (_, k) => at(from + k));
+    return Array.from({ length: to - from }, (_, k) => {
+      const [x, y] = apply(crop.matrix, points[2 * (from + k)]!, points[2 * (from + k) + 1]!);
+      return [(x + 0.5) * scale, (y + 0.5) * scale] as Point;
+    });
   };
-  const centre = (all: [number, number][]) => [0, 1].map((axis) => all.reduce((sum, p) => sum + p[axis]!, 0) / all.length);
+  const centre = (all: Point[]) => [0, 1].map((axis) => all.reduce((sum, p) => sum + p[axis]!, 0) / all.length);
   const [right, left] = [centre(range("right eye")), centre(range("left eye"))];
   const unit = Math.max(Math.hypot(left[0]! - right[0]!, left[1]! - right[1]!), 1);
   const { browLift, eyeMargin, noseMargin, mouthMargin } = facts.regions;
-  const lift = (all: [number, number][], by: number) => all.map(([x, y]) => [x, y - by * unit] as [number, number]);
+  const lift = (all: Point[], by: number) => all.map(([x, y]) => [x, y - by * unit] as Point); // the crop's eyes are level
   const brows = [...range("right brow"), ...range("left brow")];
   const forehead = [...lift(brows, browLift), ...lift(brows, -0.08)];
-  const draw = (shapes: [number, number][][], margin: number) => rasterize(shapes, margin * unit, size);
-  const masks: Record<string, Mask> = {
+  const draw = (shapes: Point[][], margin: number) => rasterize(shapes, margin * unit, size);
+  const masks: Record<PartName, Mask> = {
     brows: draw([forehead], 0),
-    eyes: draw([range("right eye"), range("left eye")], eyeMargin),
     nose: draw([range("nose")], noseMargin),
+    eyes: draw([range("right eye"), range("left eye")], eyeMargin),
     mouth: draw([range("mouth")], mouthMargin),
   };
+  const [first, last] = [range("mouth")[0]!, range("mouth")[6]!];
   const face = draw([[...range("jaw"), ...forehead]], 0);
-  masks["cheeks and jaw"] = face.map((set, k) => (set && !Object.values(masks).some((mask) => mask[k]) ? 1 : 0));
-  return masks;
+  const order: PartName[] = ["brows", "nose", "eyes", "mouth"];
+  order.forEach((name, k) => order.slice(k + 1).forEach((later) => (masks[name] = minus(masks[name], masks[later]))));
+  const above = face.map((_, k) => (Math.floor(k / size) + 0.5 <= (first[1] + last[1]) / 2 ? 1 : 0));
+  const cheeks = order.reduce<Mask>((rest, name) => minus(rest, masks[name]), face.map((part, k) => part * above[k]!));
+  return { masks, cheeks };
 }
 
+const minus = (mask: Mask, other: Mask): Mask => mask.map((part, k) => (other[k]! > 0 ? 0 : part));
+
 /** Convex hulls of points, widened by `margin`, as a mask. */
-function rasterize(shapes: [number, number][][], margin: number, size: number): Mask {
+function rasterize(shapes: Point[][], margin: number, size: number): Mask {
   const context = new OffscreenCanvas(size, size).getContext("2d", { willReadFrequently: true })!;
   context.lineJoin = "round";
   context.lineWidth = 2 * margin;
@@ -93,14 +114,30 @@ function rasterize(shapes: [number, number][][], margin: number, size: number): 
     if (margin > 0) context.stroke();
   }
   const { data } = context.getImageData(0, 0, size, size);
-  return Uint8Array.from({ length: size * size }, (_, k) => (data[4 * k + 3]! > 127 ? 1 : 0));
+  return Float32Array.from({ length: size * size }, (_, k) => (data[4 * k + 3]! > 127 ? 1 : 0));
+}
+
+/** Gaussian blur in two passes; the border repeats. */
+function blur(mask: Mask, size: number, deviation: number): Mask {
+  const reach = Math.ceil(3 * deviation);
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, k) => Math.exp(-((k - reach) ** 2) / (2 * deviation ** 2)));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  const pass = (from: Mask, step: number) =>
+    from.map((_, k) => {
+      const place = step === 1 ? k % size : Math.floor(k / size);
+      return weights.reduce((total, weight, w) => {
+        const other = Math.min(Math.max(place + w - reach, 0), size - 1);
+        return total + weight * from[k + (other - place) * step]!;
+      }, 0) / sum;
+    });
+  return pass(pass(mask, 1), size);
 }
 
 /** Corners of the convex hull (Andrew 1979). */
-export function hull(points: [number, number][]): [number, number][] {
+export function hull(points: Point[]): Point[] {
   const sorted = [...points].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const chain = (all: [number, number][]) => {
-    const kept: [number, number][] = [];
+  const chain = (all: Point[]) => {
+    const kept: Point[] = [];
     for (const p of all) {
       while (kept.length > 1) {
         const [a, b] = [kept[kept.length - 2]!, kept[kept.length - 1]!];
@@ -116,30 +153,29 @@ export function hull(points: [number, number][]): [number, number][] {
 
 /** Mean fall over the patches that cover a place, a quarter of the side wide, half of that apart; 1 is the deepest. */
 async function patchMap(
-  values: Float32Array, score: number, target: number, facts: Facts, expressions: Networks["expressions"],
+  values: Float32Array, score: number, target: number, size: number, expressions: Networks["expressions"],
 ): Promise<Float32Array> {
-  const size = facts.network.imageSize;
   const [patch, stride] = [size >> 2, size >> 3];
-  const corners: [number, number][] = [];
-  for (let y = 0; y <= size - patch; y += stride) for (let x = 0; x <= size - patch; x += stride) corners.push([x, y]);
+  const masks: Mask[] = [];
+  for (let top = 0; top <= size - patch; top += stride) {
+    for (let left = 0; left <= size - patch; left += stride) {
+      const mask = new Float32Array(size * size);
+      for (let row = top; row < top + patch; row++) mask.fill(1, row * size + left, row * size + left + patch);
+      masks.push(mask);
+    }
+  }
   const [falls, counts] = [new Float32Array(size * size), new Float32Array(size * size)];
-  for (let start = 0; start < corners.length; start += 16) {
-    const masks = corners.slice(start, start + 16).map(([x, y]) =>
-      Uint8Array.from({ length: size * size }, (_, k) => {
-        const [column, row] = [k % size, Math.floor(k / size)];
-        return column >= x && column < x + patch && row >= y && row < y + patch ? 1 : 0;
-      }),
-    );
-    const scores = await expressions(masks.map((mask) => cover(values, mask, facts)));
-    masks.forEach((mask, k) => {
+  for (let start = 0; start < masks.length; start += BATCH) {
+    const batch = masks.slice(start, start + BATCH);
+    const scores = await expressions(batch.map((mask) => cover(values, mask, [0, 0, 0]))); // 0 is the processor's mean
+    batch.forEach((mask, k) => {
       for (let place = 0; place < mask.length; place++) {
-        if (!mask[place]) continue;
-        falls[place]! += score - scores[k]![target]!;
-        counts[place]! += 1;
+        falls[place]! += mask[place]! * (score - scores[k]![target]!);
+        counts[place]! += mask[place]!;
       }
     });
   }
-  const mean = falls.map((fall, k) => Math.max(0, fall / Math.max(counts[k]!, 1)));
+  const mean = falls.map((fall, k) => Math.max(0, fall / counts[k]!));
   const top = Math.max(...mean, 1e-6);
   return mean.map((fall) => fall / top);
 }

@@ -19,6 +19,8 @@ type State = "loading" | "ready" | "live" | "frozen" | "photo" | "broken";
 /** Milliseconds between two renewals of the panel, and of the session's charts. */
 const PANEL_EVERY = 80;
 const SESSION_EVERY = 250;
+/** Seconds between two frames above which the time between counts no more: nobody was seen to leave in it. */
+const LONGEST_STEP = 0.5;
 
 class Page {
   private state: State = "loading";
@@ -34,6 +36,8 @@ class Page {
   private readonly camera: Camera;
   private readonly began = performance.now() / 1000;
   private shown = { panel: 0, session: 0, label: "" };
+  /** Seconds of the camera's frames, in which a slow machine's long frame counts as `LONGEST_STEP` at most. */
+  private clock = { seconds: 0, last: 0 };
   private readonly pace: { time: number; ms: number }[] = [];
 
   constructor(private readonly facts: Facts, private readonly engine: Engine) {
@@ -117,7 +121,7 @@ class Page {
     box.value = this.camera.device ?? "";
   }
 
-  private async onFrame(time: number): Promise<void> {
+  private async onFrame(now: number): Promise<void> {
     if (this.state !== "live" || this.engine.busy || document.hidden) return;
     const video = this.camera.video;
     if (!video.videoWidth) return;
@@ -125,6 +129,7 @@ class Page {
     try {
       const bitmap = await createImageBitmap(video);
       if (this.state !== "live") return bitmap.close();
+      const time = this.tick(now);
       const answer = await this.engine.ask({ kind: "frame", bitmap, time }, "faces", [bitmap]);
       if (this.state !== "live") return;
       this.resize(answer.width, answer.height);
@@ -136,6 +141,12 @@ class Page {
     } catch (error) {
       this.breakDown(error);
     }
+  }
+
+  private tick(time: number): number {
+    this.clock.seconds += Math.min(time - this.clock.last, LONGEST_STEP);
+    this.clock.last = time;
+    return this.clock.seconds;
   }
 
   private measurePace(ms: number, timing: { pixels: number; faces: number; scores: number }): void {
@@ -193,7 +204,7 @@ class Page {
     canvas.getContext("2d")!.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     this.resize(width, height);
     document.body.dataset.busy = "true";
-    const time = performance.now() / 1000;
+    const time = frozen ? this.tick(performance.now() / 1000) : 0;
     try {
       const order = frozen ? { kind: "frame" as const, bitmap, time } : { kind: "photo" as const, bitmap };
       const { faces } = await this.engine.ask(order, "faces", [bitmap]);
@@ -263,7 +274,7 @@ class Page {
   }
 
   private showResting(): void {
-    const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, performance.now() / 1000) : null;
+    const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, this.clock.seconds) : null;
     $("resting").hidden = progress === null;
     if (progress !== null) $("resting").style.setProperty("--progress", String(progress));
     if (this.people.length >= MOST_LIVE) $("sureness").textContent += ` · the ${MOST_LIVE} largest faces are read`;

@@ -1,19 +1,19 @@
 """What the browser's page must know of the package, as one JSON value: no constant of it is written down twice."""
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from evaluation.store import DEFAULT_STORE
-from gimefive_hf.configuration_gimefive import resolve_checkpoint
+from gimefive_hf.bundled import resolve_checkpoint
 from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
 from gimefive_hf.explain import covering, regions
 from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
-from gimefive_hf.images.photos import MAX_PIXELS, MIN_SIDE
+from gimefive_hf.images.opening import MAX_PIXELS, MIN_SIDE
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION
+from gimefive_hf.runtimes.onnx_predictor import ExportedFacts, OnnxPredictor
 from gimefive_hf.version import __version__
 from gimefive_hf.video.smoothing import ScoreSmoother
 
@@ -33,27 +33,21 @@ def model_folder() -> Path:
 def facts(folder: Path | None = None) -> dict[str, Any]:
     """The value of `Facts` in `live/src/facts.ts`."""
     folder = folder or model_folder()
-    config = json.loads((folder / "config.json").read_text())
-    processor = json.loads((folder / "preprocessor_config.json").read_text())
-    names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    network = OnnxPredictor(folder).facts
     return {
         "model": folder.name,
         "version": __version__,
-        "emotions": [{"name": name, "color": css(EMOTION_COLORS.get(name, OTHER_COLOR))} for name in names],
+        "emotions": [{"name": name, "color": css(EMOTION_COLORS.get(name, OTHER_COLOR))} for name in network.emotions],
         "noClearEmotion": NO_CLEAR_EMOTION,
         "otherColor": css(OTHER_COLOR),
-        "threshold": config["confidence_threshold"] or 0.0,
+        "threshold": network.threshold,
         "maxPixels": MAX_PIXELS,
         "minSide": MIN_SIDE,
-        "network": {
-            "imageSize": processor["size"]["height"],
-            "mean": processor["image_mean"],
-            "std": processor["image_std"],
-            "grey": processor["do_grayscale"],
-        },
+        "network": network_facts(network),
         "crop": {
-            "margin": cropping.CROP_MARGIN,
+            "margin": network.margin,
             "lift": cropping.CROP_LIFT,
+            "least": cropping.CROP_LEAST,
             "boxPerEyes": cropping.BOX_PER_EYES,
             "minSide": 48,
             "maxSide": 224,
@@ -63,6 +57,8 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "side": detector.DETECTOR_SIDE,
             **camel(defaults(detector.FaceDetector)),
             "minTile": 64,
+            "wider": detector.WIDER,
+            "leastFilling": detector.LEAST_FILLING,
             "sure": detector.FaceDetector.SURE,
             "present": detector.FaceDetector.PRESENT,
             **camel(defaults(detections.suppress)),
@@ -89,6 +85,14 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
         },
         "figures": figures(folder.name),
     }
+
+
+def network_facts(network: ExportedFacts) -> dict[str, Any]:
+    """Preprocessing and views. Raises ValueError for a network that the page cannot feed."""
+    steps = network.preprocessing
+    if steps.size is None or steps.mean is None or steps.std is None or not steps.grey or network.zoom_average:
+        raise ValueError("the page needs a network of grey, resized, normalised crops that is not averaged over zooms")
+    return {"imageSize": steps.size[0], "mean": steps.mean, "std": steps.std, "flip": network.flip_average}
 
 
 def css(color: tuple[int, int, int]) -> str:

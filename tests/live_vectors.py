@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
 from gimefive_hf.video.smoothing import ScoreSmoother
 from spaces.live_facts import facts, model_folder
 
@@ -23,7 +23,7 @@ def vectors(photo: np.ndarray) -> dict[str, Any]:
         "warps": [warp(small, *case) for case in WARPS],
         "windows": [[h, w, list(map(list, detector.windows(h, w, (0.6, 0.35))))] for h, w in SIZES],
         "decoding": decoding(photo),
-        "crop": crop(photo, face),
+        "crops": [crop(photo, face), crop(*near_the_border(photo, face))],
         "mesh": landmarks.mesh_transform(face).ravel().tolist(),
         "smoothing": smoothing(),
         "moving": moving(face),
@@ -77,16 +77,25 @@ def decoding(photo: np.ndarray) -> dict[str, Any]:
 
 
 def crop(photo: np.ndarray, face: detections.Detection) -> dict[str, Any]:
-    cut = cropping.crop_face(photo, face)
-    processor = GiMeFiveImageProcessor.from_pretrained(model_folder())
-    values = processor(cut.image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+    predictor = OnnxPredictor(model_folder())
+    cut = cropping.crop_face(photo, face, predictor.margin)
+    values = predictor.prepare([cut.image])
     return {
+        "photo": picture(photo),
         "face": as_json(face),
         "side": cut.image.shape[0],
         "matrix": cut.matrix.ravel().tolist(),
         "rgb": cut.image.ravel().tolist(),
         "values": values.ravel().tolist(),
     }
+
+
+def near_the_border(photo: np.ndarray, face: detections.Detection) -> tuple[np.ndarray, detections.Detection]:
+    """The photo cut so that there is no room for the crop's margin above the face."""
+    x, y, width, height = face.box
+    top = int(y + 0.05 * height)
+    moved = detections.Detection((x, y - top, width, height), face.score, face.keypoints - np.float32([0, top]))
+    return photo[top:], moved
 
 
 def smoothing() -> list[dict[str, Any]]:

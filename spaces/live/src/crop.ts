@@ -18,11 +18,19 @@ export function cropFace(picture: Picture, face: Detection, facts: Facts["crop"]
   // the box of a tilted head comes out too small; its eyes tell
   const span = Math.max(width, height, facts.boxPerEyes * Math.hypot(lx - rx, ly - ry));
   const wanted = facts.margin * span;
-  const side = Math.min(Math.max(roundEven(wanted), facts.minSide), facts.maxSide);
-  const lift = facts.lift * wanted;
-  const [cx, cy] = [x + width / 2 + lift * Math.sin(angle), y + height / 2 - lift * Math.cos(angle)];
-  const matrix = rotation(cx, cy, angle, side / wanted, (side - 1) / 2);
+  const up = facts.lift * wanted;
+  const [cx, cy] = [x + width / 2 + up * Math.sin(angle), y + height / 2 - up * Math.cos(angle)];
+  // where the photo ends before the margin does, the crop shrinks about its centre, down to `least` times the box
+  const room = roomAt(cx, cy, angle, picture);
+  const square = Math.min(Math.max(room, Math.min(facts.least, facts.margin) * span), wanted);
+  const side = Math.min(Math.max(roundEven(square), facts.minSide), facts.maxSide);
+  const matrix = rotation(cx, cy, angle, side / square, (side - 1) / 2);
   return { rgb: warpSquare(picture, matrix, side, facts.replicate), side, matrix };
+}
+
+/** Side of the largest square about a place, turned by `angle`, in the picture. */
+function roomAt(x: number, y: number, angle: number, { width, height }: Picture): number {
+  return (2 * Math.min(x, y, width - x, height - y)) / (Math.abs(Math.cos(angle)) + Math.abs(Math.sin(angle)));
 }
 
 /** The network's input (3, size, size): grey, resized, scaled to [0, 1], normalised. */
@@ -35,4 +43,9 @@ export function pixelValues({ rgb, side }: Crop, facts: Facts["network"]): Float
     for (let k = 0; k < grey.length; k++) values[channel * grey.length + k] = (grey[k]! / 255 - mean) / std;
   }
   return values;
+}
+
+/** The mirror image of the network's input. */
+export function flipped(values: Float32Array, size: number): Float32Array {
+  return values.map((_, k) => values[k - (k % size) + size - 1 - (k % size)]!);
 }

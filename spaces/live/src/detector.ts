@@ -60,9 +60,15 @@ export class FaceDetector {
     private readonly confirm: (picture: Picture, face: Detection) => Promise<number>,
   ) {}
 
-  /** All faces, the best first. */
-  detect(picture: Picture): Promise<Detection[]> {
-    return this.search(picture, windows(picture.height, picture.width, this.facts.tileScales, this.facts.minTile));
+  /** All faces, the best first; where none is found, one that fills the picture. */
+  async detect(picture: Picture): Promise<Detection[]> {
+    const { width, height } = picture;
+    const found = await this.search(picture, windows(height, width, this.facts.tileScales, this.facts.minTile));
+    if (found.length) return found;
+    const side = roundEven(this.facts.wider * Math.max(width, height));
+    const square: Square = [Math.floor((width - side) / 2), Math.floor((height - side) / 2), side];
+    const filling = await this.search(picture, [square]);
+    return filling.filter(({ box }) => box[2] >= this.facts.leastFilling * Math.min(height, width));
   }
 
   /** Look only in some squares, for other faces than the `known` ones. */

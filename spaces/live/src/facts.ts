@@ -24,11 +24,13 @@ export interface Facts {
   threshold: number;
   maxPixels: number;
   minSide: number;
-  network: { imageSize: number; mean: number[]; std: number[]; grey: boolean };
-  crop: { margin: number; lift: number; boxPerEyes: number; minSide: number; maxSide: number; replicate: boolean };
+  network: { imageSize: number; mean: number[]; std: number[]; flip: boolean };
+  crop: {
+    margin: number; lift: number; least: number; boxPerEyes: number; minSide: number; maxSide: number; replicate: boolean;
+  };
   detector: {
     side: number; minScore: number; tileScales: number[]; minTile: number; minSize: number;
-    sure: number; present: number; maxIou: number; maxInside: number;
+    sure: number; present: number; wider: number; leastFilling: number; maxIou: number; maxInside: number;
   };
   mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
   tracker: {

@@ -22,7 +22,11 @@ const KEYS: Record<string, [command: string, text: string]> = {
 /** Bind every command to the button of its name, if there is one, and to its key. */
 export function bindKeys(commands: Record<string, () => unknown>): void {
   for (const [name, command] of Object.entries(commands)) {
-    document.getElementById(name)?.addEventListener("click", () => void command());
+    document.getElementById(name)?.addEventListener("click", (event) => {
+      // a mouse leaves no focus behind, so that the space bar goes on to freeze
+      if (event.detail > 0) (event.currentTarget as HTMLElement).blur();
+      void command();
+    });
   }
   window.addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;

@@ -11,7 +11,7 @@ export type Files = Record<"litert.wasm" | "onnxruntime.wasm" | "detector.tflite
 export interface Networks {
   detector: FaceNetwork;
   mesh: FaceNetwork;
-  /** Pixel values (n, 3, size, size) → probabilities, n rows. */
+  /** Pixel values (n, 3, size, size) → logits, n rows; they are divided by the model's temperature already. */
   expressions: (values: Float32Array[]) => Promise<number[][]>;
 }
 
@@ -58,13 +58,11 @@ async function expressionNetwork(wasm: ArrayBuffer, model: ArrayBuffer, facts: F
     const input = new ort.Tensor("float32", all, [values.length, 3, size, size]);
     const { logits } = await session.run({ pixel_values: input }, ["logits"]);
     const data = logits!.data as Float32Array;
-    return values.map((_, k) => softmax(data.subarray(k * classes, (k + 1) * classes)));
+    return values.map((_, k) => Array.from(data.subarray(k * classes, (k + 1) * classes)));
   };
 }
 
-/** The file's logits are divided by the model's temperature already. */
-export function softmax(logits: ArrayLike<number>): number[] {
-  const values = Array.from(logits);
+export function softmax(values: readonly number[]): number[] {
   const top = Math.max(...values);
   const powers = values.map((value) => Math.exp(value - top));
   const sum = powers.reduce((total, power) => total + power, 0);

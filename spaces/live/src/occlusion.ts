@@ -5,7 +5,7 @@
 
 import { pixelValues, type Crop } from "./crop";
 import type { Facts, PartName } from "./facts";
-import type { Networks } from "./networks";
+import { softmax, type Networks } from "./networks";
 import { apply } from "./pixels";
 import { argmax } from "./smoothing";
 
@@ -38,14 +38,15 @@ export async function explain(
 ): Promise<Why> {
   const values = pixelValues(crop, facts.network);
   const size = facts.network.imageSize;
-  const [scores] = await expressions([values]);
+  const ask = async (all: Float32Array[]) => (await expressions(all)).map(softmax);
+  const [scores] = await ask([values]);
   const target = argmax(scores!);
   const { masks, cheeks } = partMasks(crop, points, facts);
   const skin = skinOf(values, cheeks);
   const names = facts.regions.covered.filter((name) => masks[name].some((part) => part > 0));
-  const covered = await expressions(names.map((name) => cover(values, blur(masks[name], size, facts.regions.edge * size), skin)));
+  const covered = await ask(names.map((name) => cover(values, blur(masks[name], size, facts.regions.edge * size), skin)));
   const parts = names.map((name, k) => ({ name, score: covered[k]![target]! }));
-  const map = await patchMap(values, scores![target]!, target, size, expressions);
+  const map = await patchMap(values, scores![target]!, target, size, ask);
   return { target, score: scores![target]!, parts, map, side: size, crop };
 }
 
@@ -153,7 +154,7 @@ export function hull(points: Point[]): Point[] {
 
 /** Mean fall over the patches that cover a place, a quarter of the side wide, half of that apart; 1 is the deepest. */
 async function patchMap(
-  values: Float32Array, score: number, target: number, size: number, expressions: Networks["expressions"],
+  values: Float32Array, score: number, target: number, size: number, ask: Networks["expressions"],
 ): Promise<Float32Array> {
   const [patch, stride] = [size >> 2, size >> 3];
   const masks: Mask[] = [];
@@ -167,7 +168,7 @@ async function patchMap(
   const [falls, counts] = [new Float32Array(size * size), new Float32Array(size * size)];
   for (let start = 0; start < masks.length; start += BATCH) {
     const batch = masks.slice(start, start + BATCH);
-    const scores = await expressions(batch.map((mask) => cover(values, mask, [0, 0, 0]))); // 0 is the processor's mean
+    const scores = await ask(batch.map((mask) => cover(values, mask, [0, 0, 0]))); // 0 is the processor's mean
     batch.forEach((mask, k) => {
       for (let place = 0; place < mask.length; place++) {
         falls[place]! += mask[place]! * (score - scores[k]![target]!);

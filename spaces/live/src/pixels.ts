@@ -34,18 +34,19 @@ export function roundEven(value: number): number {
   return down % 2 === 0 ? down : down + 1;
 }
 
-/** Half the size by the mean of two by two pixels; an odd last line is left out. */
+/** Half the size by the mean of two by two pixels; an odd last line is left out, a side of one pixel stays. */
 function halve(picture: Picture): Picture {
-  const [width, height] = [picture.width >> 1, picture.height >> 1];
+  const [stepX, stepY] = [Math.min(picture.width, 2), Math.min(picture.height, 2)];
+  const [width, height] = [Math.floor(picture.width / stepX), Math.floor(picture.height / stepY)];
   const source = picture.data;
   const data = new Uint8Array(width * height * 4);
+  const [right, down] = [4 * (stepX - 1), 4 * (stepY - 1) * picture.width];
   for (let y = 0, to = 0; y < height; y++) {
-    let from = 8 * y * picture.width;
-    const stride = 4 * picture.width;
-    for (let x = 0; x < width; x++, from += 8, to += 4) {
+    let from = 4 * y * stepY * picture.width;
+    for (let x = 0; x < width; x++, from += 4 * stepX, to += 4) {
       for (let c = 0; c < 3; c++) {
         const at = from + c;
-        data[to + c] = (source[at]! + source[at + 4]! + source[at + stride]! + source[at + stride + 4]! + 2) >> 2;
+        data[to + c] = (source[at]! + source[at + right]! + source[at + down]! + source[at + right + down]! + 2) >> 2;
       }
     }
   }
@@ -75,14 +76,14 @@ function reduce(picture: Picture, matrix: Affine, size: number, shrink: number):
   const bottom = Math.min(Math.max(Math.ceil(Math.max(...ys)) + 1, 0), picture.height);
   if (left >= right || top >= bottom) return null;
   let part = cut(picture, left, top, right, bottom);
-  let factor = 1;
-  while (shrink > 2 * factor && Math.min(part.width, part.height) >= 2) {
+  let [fx, fy] = [1, 1];
+  while (shrink > 2 * Math.max(fx, fy) && Math.max(part.width, part.height) >= 2) {
+    [fx, fy] = [fx * Math.min(part.width, 2), fy * Math.min(part.height, 2)];
     part = halve(part);
-    factor *= 2;
   }
-  const [ox, oy] = [left + (factor - 1) / 2, top + (factor - 1) / 2];
+  const [ox, oy] = [left + (fx - 1) / 2, top + (fy - 1) / 2];
   const [a, b, c, d, e, f] = matrix;
-  return [part, [a * factor, b * factor, a * ox + b * oy + c, d * factor, e * factor, d * ox + e * oy + f]];
+  return [part, [a * fx, b * fy, a * ox + b * oy + c, d * fx, e * fy, d * ox + e * oy + f]];
 }
 
 /**

@@ -1,10 +1,10 @@
 /** The whole path in the worker: picture → faces → crops → scores, for photos and for the frames of a camera. */
 
-import { cropFace, pixelValues } from "./crop";
+import { cropFace, flipped, pixelValues } from "./crop";
 import { FaceDetector, type Detection } from "./detector";
 import type { Facts } from "./facts";
 import { LandmarkDetector } from "./landmarks";
-import type { Networks } from "./networks";
+import { softmax, type Networks } from "./networks";
 import { explain, type Why } from "./occlusion";
 import type { Picture } from "./pixels";
 import { FaceTracker, type Sighting } from "./tracker";
@@ -59,7 +59,7 @@ export class Reader {
     for (const [k, detection] of found.entries()) {
       seen.push({ person: k + 1, detection, landmarks: await this.landmarks.find(picture, detection) });
     }
-    return this.score(picture, seen, start);
+    return this.score(picture, seen, start, this.facts.network.flip);
   }
 
   /** The persons of a camera's next frame; of more than `MOST_LIVE` the largest. */
@@ -67,16 +67,24 @@ export class Reader {
     const start = performance.now();
     const seen = await this.tracker.update(picture, time);
     const largest = seen.sort((a, b) => b.detection.box[2] - a.detection.box[2]).slice(0, MOST_LIVE);
-    return this.score(picture, largest, start);
+    return this.score(picture, largest, start, false);
   }
 
-  private async score(picture: Picture, seen: Sighting[], start: number): Promise<{ faces: Face[]; timing: Timing }> {
+  /** With `flip` the logits are averaged over each crop and its mirror image. */
+  private async score(
+    picture: Picture, seen: Sighting[], start: number, flip: boolean,
+  ): Promise<{ faces: Face[]; timing: Timing }> {
     const found = performance.now();
     const scores: number[][] = [];
     for (let first = 0; first < seen.length; first += BATCH) {
       const batch = seen.slice(first, first + BATCH);
       const values = batch.map(({ detection }) => pixelValues(cropFace(picture, detection, this.facts.crop), this.facts.network));
-      scores.push(...(await this.networks.expressions(values)));
+      const logits = await this.networks.expressions(values);
+      if (flip) {
+        const mirrored = await this.networks.expressions(values.map((one) => flipped(one, this.facts.network.imageSize)));
+        logits.forEach((row, k) => row.forEach((logit, label) => (row[label] = (logit + mirrored[k]![label]!) / 2)));
+      }
+      scores.push(...logits.map(softmax));
     }
     this.last = { picture, seen };
     const faces = seen.map(({ person, detection, landmarks }, k) => ({

@@ -6,13 +6,16 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo test test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
+.PHONY: help demo live test test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
 
 demo: $(VENV)/.installed            ## open the Gradio demo at http://127.0.0.1:7860
 	$(BIN)/gimefive demo
+
+live: $(VENV)/.installed            ## build the browser's own reader (needs npm) and serve it at http://127.0.0.1:7870
+	$(BIN)/python -m spaces.build_live --serve
 
 explorer: $(VENV)/.installed            ## open the Streamlit explorer at http://127.0.0.1:8501
 	$(BIN)/gimefive explorer
@@ -107,4 +110,4 @@ sbom: $(VENV)/.installed-test            ## build/sbom.json: what the locked set
 	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --of JSON -o build/sbom.json
 
 clean:            ## remove the virtual environment and caches
-	rm -rf $(VENV) .ruff_cache .mypy_cache build *.egg-info
+	rm -rf spaces/live/node_modules $(VENV) .ruff_cache .mypy_cache build *.egg-info

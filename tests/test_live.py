@@ -5,10 +5,12 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from huggingface_hub.repocard import metadata_load
 from PIL import Image
 
 from gimefive_hf.explain.covering import PARTS
@@ -16,8 +18,10 @@ from gimefive_hf.recognizer import ExpressionRecognizer
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
 from spaces.build_live import LIVE, PACKAGES, build, install
 from spaces.live_facts import model_folder
+from spaces.push_live import main
 from spaces.serve_live import make_server
 
+from .hub_server import hub
 from .live_vectors import vectors
 from .test_demo_live import CLIP, write_y4m
 
@@ -209,6 +213,22 @@ def test_camera_session_sends_nothing(page, tmp_path):
         assert refused == "refused"
     page.keyboard.press("c")
     page.wait_for_selector("body[data-state=ready]")
+
+
+def test_push_to_a_loopback_hub(folder, capsys):
+    assert main(["user/live", "--page", str(folder), "--dry-run"]) == 0
+    assert "index.html" in capsys.readouterr().out
+    assert main(["user/live", "--page", str(folder / "files"), "--dry-run"]) == 2
+    assert "no built page" in capsys.readouterr().err
+    with hub() as server:
+        call = [sys.executable, "-m", "spaces.push_live", "user/live", "--private", "--page", str(folder)]
+        environment = os.environ | server.environment  # the client reads it when it is imported
+        done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        repo = server.repos["space", "user/live"]
+        assert repo.private
+        assert repo.files["page.js"] == (folder / "page.js").read_bytes()
+    assert metadata_load(folder / "README.md")["sdk"] == "static"
 
 
 @pytest.mark.browser

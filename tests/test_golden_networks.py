@@ -1,0 +1,27 @@
+"""What the networks in the package say today is what they said when it was stored."""
+
+import json
+
+import numpy as np
+import pytest
+
+from .golden_networks import GOLDEN, TOLERANCE, answers, boxes, networks
+
+STORED = json.loads(GOLDEN.read_text())
+RENEW = "if it was meant to change: python -m tests.golden_networks"
+
+
+def test_all_are_stored():
+    assert set(STORED["logits"]) == {f"{name}, {backend}" for name, backend in networks()}, RENEW
+
+
+@pytest.mark.parametrize(("name", "backend"), networks())
+def test_logits(name, backend):
+    stored = STORED["logits"][f"{name}, {backend}"]
+    precision, logits = answers(name, backend)
+    assert precision == stored["precision"], RENEW
+    np.testing.assert_allclose(logits, stored["logits"], atol=TOLERANCE[precision], rtol=0, err_msg=RENEW)
+
+
+def test_boxes():
+    np.testing.assert_allclose(boxes(), STORED["boxes"], atol=0.5, rtol=0, err_msg=RENEW)

@@ -12,6 +12,8 @@ from .rows import class_scores
 from .store import RESULT_KEY, Store
 
 FLAGSHIP = "gimefive"
+# Beginnings of the names of models that stand for a study, not for themselves.
+CROSS, TABLE2 = "cross-", "table2-"
 
 
 def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:
@@ -35,9 +37,9 @@ def tested_corpora(store: Store, model: str) -> list[str]:
 
 
 def order_models(store: Store, cross: bool = False) -> list[str]:
-    """The flagship first, then other models of ours and peers, and with `cross` those of the cross-dataset table."""
-    names = [name for name in store.models if cross or not name.startswith("cross-")]
-    return sorted(names, key=lambda n: (n != FLAGSHIP, n.startswith("cross-"), not n.startswith(FLAGSHIP), n))
+    """The flagship first, then other models of ours and peers, and with `cross` those of the studies."""
+    names = [name for name in store.models if cross or not name.startswith((CROSS, TABLE2))]
+    return sorted(names, key=lambda n: (n != FLAGSHIP, n.startswith((CROSS, TABLE2)), not n.startswith(FLAGSHIP), n))
 
 
 def right_of(frame: pd.DataFrame) -> np.ndarray:

@@ -11,17 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..faces.cropping import FaceCrop
 from ..faces.detections import Box
 from ..recognizer import Face
-
-# One colour an expression, told apart also by the colour-blind (Okabe & Ito 2008).
-EMOTION_COLORS: dict[str, tuple[int, int, int]] = {
-    "happiness": (230, 159, 0),
-    "surprise": (86, 180, 233),
-    "sadness": (0, 114, 178),
-    "anger": (213, 94, 0),
-    "disgust": (0, 158, 115),
-    "fear": (204, 121, 167),
-}
-OTHER_COLOR = (153, 153, 153)
+from .colors import EMOTION_COLORS, OTHER_COLOR
 
 # Perceptually even by default; jet is what the paper's figures use.
 COLOR_MAPS = {"inferno": cv2.COLORMAP_INFERNO, "viridis": cv2.COLORMAP_VIRIDIS, "jet": cv2.COLORMAP_JET}

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..drawing.marks import EMOTION_COLORS, LANDMARK_COLOR, OTHER_COLOR, line_width, overlay_heat
+from ..drawing.colors import EMOTION_COLORS, OTHER_COLOR
+from ..drawing.marks import LANDMARK_COLOR, line_width, overlay_heat
 from ..faces.detections import Box, overlap
 from .people import Person
 

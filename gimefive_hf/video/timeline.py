@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from ..drawing.colors import EMOTION_COLORS, OTHER_COLOR
 from ..tables import TableWriter
 from .people import FrameResult
 

@@ -10,7 +10,7 @@ from photo import Photo, decode_data_url, image_html
 from server.uploads import Uploads
 
 from gimefive_hf import ExpressionRecognizer, load_image
-from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 from gimefive_hf.faces.tracking import FaceTracker
 from gimefive_hf.video.analysis import watch
 from gimefive_hf.video.files import VideoFrame

@@ -10,6 +10,7 @@ import streamlit as st
 
 PAGES = {
     "overview": ("Overview", ":material/home:"),
+    "paper_table": ("The paper's table", ":material/table_chart:"),
     "cross_dataset": ("Cross-dataset", ":material/grid_on:"),
     "compare": ("Model against model", ":material/balance:"),
     "classes": ("Confusion and classes", ":material/apps:"),

@@ -5,11 +5,30 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gimefive_hf.drawing.colors import EMOTION_COLORS, MODEL_COLORS
+
 # Okabe and Ito (2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
+# One colour per emotion and per model, on every page and in the demo.
+OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COLORS).items()}
+# One colour per emotion and per model, on every page and in the demo.
+OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COLORS).items()}
+MODELS = {
+    "gimefive": "#0072B2",
+    "gimefive-fast": "#E69F00",
+    "gimefive-7": "#009E73",
+    "gimefive-paper": "#D55E00",
+    "face-api": "#CC79A7",
+    "fer-mini-xception": "#56B4E9",
+}
 LAYOUT = {"margin": {"l": 10, "r": 10, "t": 40, "b": 10}, "legend": {"orientation": "h", "y": -0.2}}
 # Hover text of a heat map's cell.
 CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
+
+
+def color_of(name: str, number: int) -> str:
+    """An emotion's or a model's own colour, the same on every page; for anything else the `number`-th."""
+    return OWN_COLORS.get(name, COLORS[number % len(COLORS)])
 
 
 def error_bars(table: pd.DataFrame, axis: str) -> dict:
@@ -26,13 +45,44 @@ def interval_bars(table: pd.DataFrame, x: str, group: str, title: str) -> go.Fig
             x=part[x],
             y=part["value"],
             name=str(name),
-            marker_color=COLORS[number % len(COLORS)],
+            marker_color=color_of(str(name), number),
             customdata=np.stack([part["low"], part["high"], part["n"]], 1),
             hovertemplate="%{x}: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[2]:,}",
             **error_bars(part, "y"),
         )
     figure.update_layout(title=title, barmode="group")
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def dot_plot(
+    table: pd.DataFrame, y: str, group: str, title: str, quoted: list[str] | None = None, share: bool = True
+) -> go.Figure:
+    """
+    A row per entry of `y`, a dot per group with its interval, from columns y, group, value, low, high and perhaps n.
+
+    Groups in `quoted` are other people's figures: hollow. `share`: values are shares, else differences of shares.
+    """
+    figure = go.Figure(layout=LAYOUT)
+    names = list(dict.fromkeys(table[y]))
+    for number, (name, part) in enumerate(table.groupby(group, sort=False)):
+        hollow = name in (quoted or [])
+        hover = "%{y}: %{x:.1%}" if share else "%{y}: %{x:+.1%}"
+        if part.get("low") is not None and part["low"].notna().any():
+            hover += " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]"
+        figure.add_scatter(
+            x=part["value"],
+            y=part[y],
+            mode="markers",
+            name=str(name),
+            marker={"size": 11, "color": color_of(str(name), number), "symbol": "diamond-open" if hollow else "circle"},
+            customdata=np.stack([part["low"], part["high"]], 1) if "low" in part else None,
+            hovertemplate=f"{hover}<extra>{name}</extra>",
+            **(error_bars(part, "x") if "low" in part and part["low"].notna().any() else {}),
+        )
+    figure.update_layout(title=title, height=150 + 34 * len(names))
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    figure.update_xaxes(tickformat=".0%" if share else "+.0%", zeroline=not share)
     return figure
 
 
@@ -91,7 +141,7 @@ def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bo
     figure = go.Figure(layout=LAYOUT)
     for number, (name, part) in enumerate(table.groupby(group, sort=False)):
         bars = error_bars(part, "y") if "low" in part else {}
-        color = COLORS[number % len(COLORS)]
+        color = color_of(str(name), number)
         dash = "solid" if number < len(COLORS) else "dash"
         line = {"color": color, "dash": dash}
         hover = f"{name}, {x} %{{x}}: %{{y:.1%}}" if share else f"{name}, {x} %{{x}}: %{{y:.3g}}"

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from evaluation.store import DEFAULT_STORE
-from gimefive_hf.drawing.marks import EMOTION_COLORS
+from gimefive_hf.drawing.colors import EMOTION_COLORS
 
 from ..corpora import LABELS, SPLITS
 from .duplicates import ALIGNED, CANDIDATE, LEAK, LEAK_MIRRORED, NEAR

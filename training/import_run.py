@@ -1,0 +1,118 @@
+"""
+Take the probabilities of finished runs into the store, where their weights are not kept.
+
+    python -m training.import_run RUN… --data DIR --prefix table2- --machine "one H100, 16 cores" --recipe paper-raf-db
+
+A run's folder holds settings.json and run.json, as `training.train` writes them, and test.npz: per corpus the
+probabilities (images, 6) of its test split, in the order in which `training.evaluate` reads it. What the run was, its
+settings, commit and machine go to runs.csv; the figures are computed from the probabilities like all others.
+"""
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evaluation.cards.starts import STARTS
+from evaluation.rows import update_results
+from evaluation.store import DEFAULT_STORE, ModelFacts, hash_file, read_arrays, write_predictions, write_table
+
+from .evaluate import Images, make_frame, read_images
+from .testing.scorers import RESEARCH
+
+RUN_COLUMNS = [
+    *("model", "network", "trained_on", "recipe", "machine", "commit", "torch", "seed", "epochs", "steps", "best_step"),
+    *("seconds", "parameters", "held_out_accuracy", "settings"),
+]
+
+
+def run_row(folder: Path, model: str, recipe: str, machine: str) -> dict:
+    """What runs.csv keeps of a run. Raises ValueError if the folder lacks something."""
+    try:
+        settings = json.loads((folder / "settings.json").read_text())
+        run = json.loads((folder / "run.json").read_text())
+        held_out = [value for name, value in run["held_out"].items() if name.endswith("_accuracy")]
+        return {
+            **{name: settings[name] for name in ("network", "seed", "epochs")},
+            **{name: run[name] for name in ("commit", "steps", "best_step", "seconds", "parameters")},
+            "model": model,
+            "trained_on": "+".join(settings["corpora"]),
+            "recipe": recipe,
+            "machine": machine,
+            "torch": run["versions"]["torch"],
+            "held_out_accuracy": float(np.mean(held_out)) / 100,
+            "settings": json.dumps(settings, sort_keys=True),
+        }
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{folder.name} is no folder of a finished run ({error!r})") from None
+
+
+def prediction_frame(folder: Path, images: dict[str, Images]) -> pd.DataFrame:
+    """The run's probabilities with the images that they belong to. Raises ValueError if they are not as many."""
+    frames = []
+    for corpus, scores in read_arrays(folder / "test.npz").items():
+        if len(scores) != len(images[corpus]):
+            raise ValueError(
+                f"{folder.name} has {len(scores)} rows for {corpus}, which has {len(images[corpus])} images"
+            )
+        values = scores.astype(np.float64)
+        values /= values.sum(1, keepdims=True)  # stored in 16 bits
+        frames.append(make_frame(images[corpus], "aligned", values.astype(np.float32), np.ones(len(values), bool)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def import_run(folder: Path, row: dict, images: dict[str, Images], store: Path) -> None:
+    """Write the predictions and facts of one run; the revision is that of the probabilities."""
+    start = STARTS[json.loads(row["settings"])["start"]]
+    facts = ModelFacts(
+        model=row["model"],
+        revision=hash_file(folder / "test.npz"),
+        trained_on=row["trained_on"],
+        seed=row["seed"],
+        parameters=row["parameters"],
+        classes=6,
+        recipe=f"the network {row['network']}, started from {start} and trained by training.train on {row['machine']}",
+        licence=RESEARCH,
+        commit=row["commit"],
+        date=date.today().isoformat(),
+    )
+    write_predictions(store, facts, prediction_frame(folder, images))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--prefix", default="", help="of the models' names, before their network's")
+    parser.add_argument("--machine", default="unknown")
+    parser.add_argument("--recipe", default="unknown", help="name of the recipe of training/recipes")
+    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    args = parser.parse_args()
+    try:
+        corpora = {name for folder in args.runs for name in read_arrays(folder / "test.npz")}
+        images = {corpus: read_images(args.data, corpus, "test", 6) for corpus in sorted(corpora)}
+        rows = []
+        for folder in args.runs:
+            network = json.loads((folder / "settings.json").read_text())["network"]
+            rows.append(run_row(folder, args.prefix + network, args.recipe, args.machine))
+            import_run(folder, rows[-1], images, args.store)
+        table = pd.DataFrame(rows)
+        path = args.store / "runs.csv"
+        if path.is_file():
+            old = pd.read_csv(path)
+            table = pd.concat([old[~old["model"].isin(table["model"])], table], ignore_index=True)
+        write_table(path, table, RUN_COLUMNS, ["model"])
+        update_results(args.store, [row["model"] for row in rows])
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(rows)} runs: {', '.join(row['model'] for row in rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -115,7 +115,7 @@ def summary(store: Store, corpus: str = "raf-db") -> str:
     sentences = "; ".join(change.sentence for change in changes(store, corpus))
     return (
         f"With one recipe for all {len(table)} networks, one seed, and selection on images held out of the training "
-        f"split, the order of the paper's table is kept with a rank correlation of {rank:.2f}; {best}; {inside} of the "
-        f"paper's figures lie within our 95 % intervals. {sentences[:1].upper()}{sentences[1:]}. The paper's own order "
-        "was made by selecting on a validation set that consists of RAF-DB test images."
+        f"split, the rank correlation with the paper's order is {rank:.2f}; {best}; {inside} of the paper's figures "
+        f"{'lies' if inside == 1 else 'lie'} within our 95 % intervals. {sentences[:1].upper()}{sentences[1:]}. The "
+        "paper's own order was made by selecting on a validation set that consists of RAF-DB test images."
     )

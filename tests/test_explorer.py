@@ -37,7 +37,8 @@ WITH_STORE = [name for name in PAGES if name != "page_try_it"]
 @pytest.fixture(scope="module")
 def store_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    make_store(folder, {"gimefive": 0.8, "peer": 0.6, "cross-raf-db": 0.5}, corrupted=True)
+    models = {"gimefive": 0.8, "peer": 0.6, "cross-raf-db": 0.5, "table2-gimefive-5": 0.5, "table2-gimefive-5-bn": 0.7}
+    make_store(folder, models, corrupted=True)
     rows = [["gimefive", step, step / 10, "raf-db", "accuracy", 0.5 + step / 1000, 50] for step in (100, 200)]
     write_curves(folder, pd.DataFrame(rows, columns=CURVE_COLUMNS))
     faithfulness = {"model": "gimefive", "method": "cam", "kind": "method", "images": 50, "verdict": "invented"}
@@ -92,6 +93,7 @@ EXPECTED = {
     "page_failures": (1, "The 3 clearest of 3 stored, out of 240 test images"),
     "page_fairness": (3, "24 images of"),
     "page_overview": (1, "RAF-DB 240, FER2013 60"),
+    "page_paper_table": (2, "240 images of RAF-DB. Filled: measured here"),
     "page_robustness": (2, "the same 30 evenly drawn images at every point"),
     "page_training": (1, "up to step 200, 0.3 hours of training. Held-out images: RAF-DB 50; bars: 95 % Wilson"),
 }

@@ -31,9 +31,9 @@ ours = table.assign(source="trained anew, 95 % interval")[["network", "source", 
 quoted = pd.DataFrame({"network": table["network"], "source": "as published", "value": table["published"]})
 points = pd.concat([ours, quoted], ignore_index=True).dropna(subset=["value"])
 note = (
-    f"{table['n'].max():,.0f} images of {title_of(corpus)}. Filled: measured here; hollow: quoted from the paper, which "
-    "gives no intervals and selected on RAF-DB test images. The columns of networks trained on FER2013 and on both are "
-    "open: those have not been trained anew."
+    f"{table['n'].max():,.0f} images of {title_of(corpus)}. Filled: measured here; hollow: quoted from the paper, "
+    "which gives no intervals and selected on RAF-DB test images. The columns of networks trained on FER2013 and on "
+    "both are open: those have not been trained anew."
 )
 title = f"accuracy on {title_of(corpus)}, trained on RAF-DB"
 show_chart(dot_plot(points, "network", "source", title, quoted=["as published"]), table, f"paper-table-{corpus}", note)

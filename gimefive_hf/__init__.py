@@ -14,6 +14,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .configuration_gimefive import GiMeFiveConfig
+    from .explain.face import FaceExplanation, explain_face
     from .faces.cropping import FaceCrop, crop_face
     from .faces.detections import Detection
     from .faces.detector import FaceDetector, detect_faces
@@ -31,6 +32,7 @@ _HOMES = {
     "Face": "recognizer",
     "FaceCrop": "faces.cropping",
     "FaceDetector": "faces.detector",
+    "FaceExplanation": "explain.face",
     "GiMeFiveConfig": "configuration_gimefive",
     "GiMeFiveForImageClassification": "modeling_gimefive",
     "GiMeFiveImageProcessor": "image_processing_gimefive",
@@ -38,6 +40,7 @@ _HOMES = {
     "Predictor": "runtimes.predictor",
     "crop_face": "faces.cropping",
     "detect_faces": "faces.detector",
+    "explain_face": "explain.face",
     "from_pretrained": "recognizer",
     "landmarks_68": "faces.landmarks",
     "load_image": "images.photos",
@@ -50,6 +53,7 @@ __all__ = [
     "Face",
     "FaceCrop",
     "FaceDetector",
+    "FaceExplanation",
     "GiMeFiveConfig",
     "GiMeFiveForImageClassification",
     "GiMeFiveImageProcessor",
@@ -58,6 +62,7 @@ __all__ = [
     "__version__",
     "crop_face",
     "detect_faces",
+    "explain_face",
     "from_pretrained",
     "landmarks_68",
     "load_image",

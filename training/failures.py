@@ -22,7 +22,8 @@ from evaluation.rows import class_scores
 from evaluation.store import DEFAULT_STORE, predictions_path, read_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
-from gimefive_hf.explain.regions import REGIONS, crop_landmarks, reason, region_map, region_shares
+from gimefive_hf.explain.face import describe_heat
+from gimefive_hf.explain.regions import REGIONS
 from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import VOTES, load_corpus, to_tensors
@@ -122,15 +123,10 @@ def explain_rows(loaded: LoadedModel, data: Path, rows: pd.DataFrame, method: st
         heat = [explain(loaded.model, pixel_values, method, part[name].tolist()) for name in ("predicted", "label")]
         for index, row in enumerate(part.itertuples()):
             maps.append([cv2.resize(kind[index], (SIDE, SIDE), interpolation=cv2.INTER_AREA) for kind in heat])
-            points, presence = crop_landmarks(crops[start + index], detector)
-            if presence < 0.5:
-                shares.append([np.nan] * len(REGIONS))
-                texts.append(f"{row.predicted} {row.probability:.2f}; no landmarks were found")
-                continue
-            regions = region_map(points, heat[0].shape[1:])[None]
-            shares.append(region_shares(heat[0][[index]], regions)[0])
-            area = region_shares(np.ones((1, *heat[0].shape[1:]), np.float32), regions)[0]
-            texts.append(reason(row.predicted, row.probability, shares[-1], area))
+            crop, map_ = crops[start + index], heat[0][index]
+            said = describe_heat(crop, row.predicted, row.probability, map_, detector=detector)
+            shares.append(list(said.shares.values()))
+            texts.append(said.sentence)
     rows = rows.assign(reason=texts, map=np.arange(len(rows)))
     rows[list(REGIONS)] = np.array(shares).reshape(-1, len(REGIONS))
     return np.round(255 * np.array(maps).reshape(-1, 2, SIDE, SIDE)).astype(np.uint8), rows

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         explained = []
         for title, face in faces:
             try:
-                one = explain_face(recognizer, face, args.emotion, args.method, options)
+                one = picture_of(recognizer, face, args.emotion, args.method, options)
             except ImportError as error:  # a package that the method needs; the text says which
                 raise ValueError(str(error)) from None
             landmarks = one.landmarks if args.landmarks else None
@@ -145,31 +145,22 @@ def chosen_emotions(wanted: list[str], face: "Face") -> list[str]:
     return names
 
 
-def explain_face(
+def picture_of(
     recognizer: "ExpressionRecognizer", face: "Face", wanted: list[str], method: str, options: dict
 ) -> "Explained":
-    """The maps of one face, with the reason for the strongest of the explained classes."""
+    """The maps of one face, with the sentence for the strongest of the explained classes."""
     import numpy as np
 
     from ..drawing.explanations import Explained
-    from ..explain import explain_classes
-    from ..explain.regions import crop_landmarks, reason, region_map, region_shares
+    from ..explain.face import explain_face_classes
 
     emotions = chosen_emotions(wanted, face)
-    pixel_values = recognizer.pixel_values([face.crop.image])
-    heat = explain_classes(recognizer.model, pixel_values, method, emotions, **options)[0]
-    points, _ = crop_landmarks(face.crop.image)
-    height, width = heat.shape[1:]
-    scale = np.array([width / face.crop.image.shape[1], height / face.crop.image.shape[0]], np.float32)
-    regions = region_map(points * scale, (height, width))
-    best = max(range(len(emotions)), key=lambda index: face.scores[emotions[index]])
-    shares = region_shares(heat[[best]], regions[None])[0]
-    area = region_shares(np.ones((1, height, width), np.float32), regions[None])[0]
+    found = explain_face_classes(recognizer, face, emotions, method, **options)
     return Explained(
         crop=face.crop.image,
-        heat=heat,
+        heat=np.stack([one.heat for one in found]),
         emotions=emotions,
-        scores=[face.scores[name] for name in emotions],
-        landmarks=points,
-        reason=reason(emotions[best], face.scores[emotions[best]], shares, area),
+        scores=[one.score for one in found],
+        landmarks=found[0].landmarks,
+        reason=max(found, key=lambda one: one.score).sentence,
     )

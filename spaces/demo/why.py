@@ -16,7 +16,8 @@ from cards import crop_points, heat_url, portrait
 from gimefive_hf import ExpressionRecognizer, Face
 from gimefive_hf.explain import explain_classes
 from gimefive_hf.explain.covering import Covered, cover_parts
-from gimefive_hf.explain.regions import BACKGROUND, REGIONS, region_map, region_shares
+from gimefive_hf.explain.face import describe_heat
+from gimefive_hf.explain.regions import BACKGROUND, REGIONS
 
 SMALL = 132
 COVERED_SIDE = 224
@@ -99,11 +100,8 @@ def times(value: float) -> str:
 
 def densities(face: Face, heat: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """Evidence per area of each of `REGIONS`, 1 for a map that is the same everywhere; None for an empty map."""
-    points = crop_points(face)
-    if points is None:
-        return None
-    regions = region_map(points * heat.shape[::-1], heat.shape)
-    shares, area = (region_shares(m[None], regions[None])[0] for m in (heat, np.ones_like(heat)))
+    found = describe_heat(face.crop.image, face.emotion, face.score, heat)
+    shares, area = (np.array(list(by_region.values())) for by_region in (found.shares, found.areas))
     if not np.isfinite(shares).all():
         return None
     return np.divide(shares, area, out=np.zeros_like(shares), where=area > 0)

@@ -5,9 +5,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from .metrics import share_interval
-
-BINS = 15  # of the expected calibration error, as in Guo et al. 2017
+from .metrics import expected_calibration_error, reliability, share_interval
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor, temperature: float) -> float:
@@ -41,33 +39,20 @@ def confidence_and_hits(logits: Tensor, labels: Tensor, temperature: float) -> t
     return confidence.numpy(), (answer == labels).numpy()
 
 
-def reliability(confidence: np.ndarray, hits: np.ndarray, bins: int = BINS) -> list[dict]:
-    """Per non-empty bin of equal width: its edges, count, mean confidence and accuracy."""
-    number = np.minimum((confidence * bins).astype(int), bins - 1)
-    table = []
-    for index in np.unique(number):
-        inside = number == index
-        table.append(
-            {
-                "low": index / bins,
-                "high": (index + 1) / bins,
-                "count": int(inside.sum()),
-                "confidence": float(confidence[inside].mean()),
-                "accuracy": float(hits[inside].mean()),
-            }
-        )
-    return table
-
-
-def expected_calibration_error(confidence: np.ndarray, hits: np.ndarray, bins: int = BINS) -> float:
-    """Mean of |accuracy − confidence| over bins of equal width, weighted by their counts (Guo et al. 2017, eq. 3)."""
-    table = reliability(confidence, hits, bins)
-    return sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(confidence)
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    return share_interval(successes / count, count)
+def reliability_rows(confidence: np.ndarray, hits: np.ndarray) -> list[dict]:
+    """The reliability diagram, as `calibration.json` keeps it: edges, count, confidence, accuracy per bin."""
+    diagram = reliability(confidence, hits)
+    return [
+        {
+            "low": index / len(diagram),
+            "high": (index + 1) / len(diagram),
+            "count": entry.n,
+            "confidence": entry.confidence,
+            "accuracy": entry.accuracy,
+        }
+        for index, entry in enumerate(diagram)
+        if entry is not None
+    ]
 
 
 def abstention(groups: list[tuple[np.ndarray, np.ndarray]], neutral: np.ndarray, threshold: float) -> dict:
@@ -129,10 +114,10 @@ def measure(logits: dict[str, Tensor], labels: dict[str, Tensor], temperature: f
                 "ece": expected_calibration_error(confidence, hits),
                 "nll": negative_log_likelihood(x, y, value),
                 "mean_confidence": float(confidence.mean()),
-                "reliability": reliability(confidence, hits),
+                "reliability": reliability_rows(confidence, hits),
             }
         row["accuracy"] = float(hits.mean())
-        row["accuracy_interval"] = wilson(int(hits.sum()), len(hits))
+        row["accuracy_interval"] = share_interval(float(hits.mean()), len(hits))
         result[name] = row
     return result
 

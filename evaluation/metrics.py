@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import binomtest
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 SMALLEST_PROBABILITY = 1e-12  # keeps the log-loss finite where a model gives the true class no probability at all
@@ -228,12 +229,11 @@ class ReliabilityBin:
     accuracy: float
 
 
-def reliability(
-    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
-) -> list[ReliabilityBin | None]:
-    """The reliability diagram of (n, classes) probabilities: one entry per bin, None where no image falls."""
-    confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> list[ReliabilityBin | None]:
+    """
+    The reliability diagram of answers of which the model is sure to `confidence` (n,) in [0, 1] and which are `right`,
+    bool (n,): one entry per bin of `confidence_bins`, None where no image falls.
+    """
     index = confidence_bins(confidence, bins)
     diagram: list[ReliabilityBin | None] = []
     for number in range(bins):
@@ -241,6 +241,12 @@ def reliability(
         n = int(chosen.sum())
         diagram.append(ReliabilityBin(n, float(confidence[chosen].mean()), float(right[chosen].mean())) if n else None)
     return diagram
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
+    """Mean of |accuracy − confidence| over bins of equal width, weighted by their counts (Guo et al. 2017, eq. 3)."""
+    diagram = [entry for entry in reliability(confidence, right, bins) if entry is not None]
+    return sum(entry.n * abs(entry.accuracy - entry.confidence) for entry in diagram) / len(confidence)
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
@@ -257,11 +263,9 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
         raise ValueError(f"both models must be scored on the same images; got {right_a.shape} and {right_b.shape}")
     only_a = int((right_a & ~right_b).sum())
     only_b = int((right_b & ~right_a).sum())
-    n, k = only_a + only_b, min(only_a, only_b)
-    log_terms = [
-        math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)
-    ]
-    return only_a, only_b, min(1.0, 2 * math.fsum(math.exp(term) for term in log_terms))
+    if only_a + only_b == 0:
+        return 0, 0, 1.0
+    return only_a, only_b, float(binomtest(only_a, only_a + only_b).pvalue)
 
 
 def permutation_test(

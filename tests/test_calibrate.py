@@ -11,11 +11,10 @@ from evaluation.calibration import (
     abstention,
     choose_threshold,
     cross_fitted_ece,
-    expected_calibration_error,
     fit_temperature,
-    reliability,
-    wilson,
+    reliability_rows,
 )
+from evaluation.metrics import expected_calibration_error
 from gimefive_hf.configuration_gimefive import GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
@@ -32,9 +31,9 @@ def test_expected_calibration_error_by_hand():
     # With 10 bins: [0.5, 0.6) 3 images, confidence 0.55, accuracy 1/3; [0.9, 1.0] 3 images, 2.9/3 and 2/3.
     expected = (3 * (0.55 - 1 / 3) + 3 * (2.9 / 3 - 2 / 3)) / 6
     assert expected_calibration_error(confidence, hits, bins=10) == pytest.approx(expected)
-    table = reliability(confidence, hits, bins=10)
+    table = reliability_rows(confidence, hits)  # 15 bins
     assert [row["count"] for row in table] == [3, 3]
-    assert (table[1]["low"], table[1]["high"]) == (0.9, 1.0)
+    assert (table[1]["low"], table[1]["high"]) == (14 / 15, 1.0)
 
 
 def calibrated_sample(n: int, seed: int, scale: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,10 +67,6 @@ def test_temperature_of_noise_is_refused():
 def test_cross_fitted_error_is_small_for_calibrated_logits():
     logits, labels = calibrated_sample(20_000, seed=3)
     assert cross_fitted_ece({"a": logits * 3}, {"a": labels})["a"] < 0.02
-
-
-def test_wilson_interval():
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I: (0.2553, 0.3662)
 
 
 CONFIDENCE = np.array([0.3, 0.4, 0.6, 0.8, 0.9])

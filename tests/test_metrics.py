@@ -135,7 +135,7 @@ def test_confidence_bins_at_the_edges():
 
 
 def test_reliability_by_hand():
-    diagram = reliability(np.array([[0.62, 0.38], [0.64, 0.36], [0.95, 0.05]]), np.array([0, 1, 0]), bins=10)
+    diagram = reliability(np.array([0.62, 0.64, 0.95]), np.array([True, False, True]), bins=10)
     assert [entry.n if entry else 0 for entry in diagram] == [0] * 6 + [2, 0, 0, 1]
     assert diagram[6].confidence == pytest.approx(0.63)
     assert diagram[6].accuracy == 0.5

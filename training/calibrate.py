@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from evaluation.calibration import (
-    BINS,
     abstention,
     choose_threshold,
     cross_fitted_ece,
@@ -28,6 +27,7 @@ from evaluation.calibration import (
     split_neutral,
 )
 from evaluation.corpora import corpora_with
+from evaluation.metrics import CALIBRATION_BINS
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from .corpora.crops import LABELS, Crops, read_crops
@@ -66,7 +66,10 @@ def draw_reliability(report: dict[str, dict], path: Path) -> None:
             top.plot([], [], marker + "-", color=color, label=f"{key}: ECE {row[key]['ece']:.3f}")
         table = row["calibrated"]["reliability"]
         bottom.bar(
-            [(e["low"] + e["high"]) / 2 for e in table], [e["count"] for e in table], 0.9 / BINS, color="#0072b2"
+            [(e["low"] + e["high"]) / 2 for e in table],
+            [e["count"] for e in table],
+            0.9 / CALIBRATION_BINS,
+            color="#0072b2",
         )
         top.set(title=f"{name} (n = {row['images']:,})", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         top.legend(fontsize=7, loc="upper left", frameon=False)

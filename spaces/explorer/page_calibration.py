@@ -26,7 +26,7 @@ probabilities, labels = class_scores(frame, 6)
 right = (probabilities.argmax(1) == labels).astype(float)
 index = confidence_bins(probabilities.max(1))
 rows = []
-for number, entry in enumerate(reliability(probabilities, labels)):
+for number, entry in enumerate(reliability(probabilities.max(1), probabilities.argmax(1) == labels)):
     if entry is not None:
         rows.append([entry.confidence, entry.accuracy, *mean_interval(right[index == number], None), entry.n])
 table = pd.DataFrame(rows, columns=["confidence", "value", "low", "high", "n"])

@@ -9,7 +9,7 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from evaluation.calibration import wilson
+from evaluation.metrics import share_interval
 from evaluation.store import DEFAULT_STORE
 
 JUDGED = DEFAULT_STORE / "near_duplicates_judged.csv"
@@ -27,6 +27,6 @@ def precision_by_kind(path: Path = JUDGED) -> list[dict]:
             answers[row["kind"]].append(row["same_photo"] == "yes")
     result = []
     for kind, same in answers.items():
-        low, high = wilson(sum(same), len(same))
+        low, high = share_interval(sum(same) / len(same), len(same))
         result.append({"kind": kind, "looked_at": len(same), "same_photo": sum(same), "low": low, "high": high})
     return result

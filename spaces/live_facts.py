@@ -45,7 +45,7 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
         "minSide": MIN_SIDE,
         "network": network_facts(network),
         "crop": {
-            "margin": network.margin,
+            "margin": cropping.CROP_MARGIN,
             "lift": cropping.CROP_LIFT,
             "least": cropping.CROP_LEAST,
             "boxPerEyes": cropping.BOX_PER_EYES,

@@ -78,7 +78,7 @@ def decoding(photo: np.ndarray) -> dict[str, Any]:
 
 def crop(photo: np.ndarray, face: detections.Detection) -> dict[str, Any]:
     predictor = OnnxPredictor(model_folder())
-    cut = cropping.crop_face(photo, face, predictor.margin)
+    cut = cropping.crop_face(photo, face)
     values = predictor.prepare([cut.image])
     return {
         "photo": picture(photo),

@@ -1,0 +1,98 @@
+"""
+Measure faces at rest for the browser's page, with the page's own code: what its "lip corners up" is compared with.
+
+    python -m spaces.live_resting --data DIR          # the neutral faces of RAF-DB's training split
+
+Writes `live/src/resting.json`: mean and standard deviation of each measure of `live/src/reasons.ts`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gimefive_hf.faces.cropping import warp_square
+from gimefive_hf.faces.detector import FaceDetector
+from gimefive_hf.faces.landmarks import MESH_SIDE, mesh_transform
+from gimefive_hf.faces.networks import FaceNetwork
+from training.corpora.load import label_array, load_corpus
+from training.corpora.schema import LABELS
+
+from .build_live import LIVE, PACKAGES, install
+
+RESULT = LIVE / "src" / "resting.json"
+CORPUS = "raf-db"
+# Standard deviations from the median, by the median's own, beyond which a mesh has slipped off its face.
+SLIPPED = 6.0
+# Bundled with the page's code; meshes come on standard input, their measures go to standard output.
+PROGRAM = """
+import { measure, MEASURES } from "./src/reasons";
+import { readFileSync } from "node:fs";
+const rows = JSON.parse(readFileSync(0, "utf8")).map((mesh) => measure(Float32Array.from(mesh)));
+console.log(JSON.stringify({ names: MEASURES.map(({ name }) => name), rows }));
+"""
+
+
+def meshes(data: Path) -> NDArray[np.float32]:
+    """The meshes (n, 1404) of the neutral training images in which one face is found, in their network's pixels."""
+    detector, network = FaceDetector(), FaceNetwork("face_landmark.tflite", ("conv2d_21",))
+    rows = load_corpus(CORPUS, data)["train"]
+    found = []
+    for index in np.flatnonzero(label_array(rows) == LABELS.index("neutral")).tolist():
+        image = np.array(rows[index]["image"].convert("RGB"))
+        faces = detector(image)
+        if len(faces) != 1:
+            continue
+        square = warp_square(image, mesh_transform(faces[0]), MESH_SIDE)
+        found.append(network(square.astype(np.float32) / np.float32(255))[0].reshape(-1))
+    return np.array(found, np.float32)
+
+
+def measure(found: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float64]]:
+    """Names of the page's measures, and their values (n, measures). Raises ValueError if Node or the page fails."""
+    install()
+    with tempfile.TemporaryDirectory() as temporary:
+        program = Path(temporary) / "measure.mjs"
+        bundler = [str(PACKAGES / ".bin" / "esbuild"), "--bundle", "--platform=node", "--format=esm", "--loader=ts"]
+        subprocess.run([*bundler, f"--outfile={program}"], input=PROGRAM, text=True, cwd=LIVE, check=True)
+        given = json.dumps(np.round(found, 3).tolist())
+        done = subprocess.run(["node", str(program)], input=given, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"the page's measures failed: {done.stderr}")
+    answer = json.loads(done.stdout)
+    return answer["names"], np.array(answer["rows"])
+
+
+def summary(names: list[str], values: NDArray[np.float64]) -> dict:
+    """Mean and deviation of each measure, without the meshes that slipped."""
+    middle = np.median(values, 0)
+    spread = 1.4826 * np.median(np.abs(values - middle), 0)
+    kept = values[(np.abs(values - middle) < SLIPPED * spread).all(1)]
+    measures = {
+        name: {"mean": round(float(mean), 2), "deviation": round(float(deviation), 2)}
+        for name, mean, deviation in zip(names, kept.mean(0), kept.std(0), strict=True)
+    }
+    return {"corpus": CORPUS, "faces": len(kept), "measures": measures}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+    args = parser.parse_args(argv)
+    try:
+        result = summary(*measure(meshes(args.data)))
+    except (ValueError, subprocess.CalledProcessError) as error:
+        print(f"live_resting: {error}", file=sys.stderr)
+        return 2
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"{result['faces']} faces at rest: {json.dumps(result['measures'])}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import ModuleType
 
 from .terminal import escape_what_cannot_be_printed, terminal_text
@@ -38,14 +37,16 @@ EXTRAS = {
 
 def command_module(name: str) -> ModuleType:
     """The module of a subcommand. Raises ValueError for one of another package that is not installed."""
-    for entry in entry_points(group="gimefive.commands", name=name):
-        return entry.load()
     try:
         return import_module(f".commands.{name}", __package__)
     except ModuleNotFoundError as error:
         if error.name != f"{__package__}.commands.{name}":
             raise
-        raise ValueError("this command is not installed: pip install -e . in a clone, or the wheel") from None
+    from importlib.metadata import entry_points  # reads a file of every package that is installed
+
+    for entry in entry_points(group="gimefive.commands", name=name):
+        return entry.load()
+    raise ValueError("this command is not installed: pip install -e . in a clone, or the wheel")
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:

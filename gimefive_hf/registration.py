@@ -8,7 +8,6 @@ transformers' Auto classes are not there yet, the import system tells us when th
 import sys
 import threading
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -46,10 +45,12 @@ def register() -> None:
     GiMeFiveImageProcessor.register_for_auto_class("AutoImageProcessor")
 
 
-class _ImportWatch(MetaPathFinder):
+class _ImportWatch:
     """
     Registers once the Auto classes are loaded and no module of transformers or of ours is half-way through its import:
     our classes need them, and they need each other.
+
+    A finder of the import system by what it does: its abstract base class takes longer to import than all of this.
     """
 
     def __init__(self) -> None:

@@ -12,24 +12,37 @@ Crops = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
 
 @runtime_checkable
 class Predictor(Protocol):
-    """
-    A network on some runtime, with the facts that its users need.
+    """A network on some runtime, with the facts that its users need."""
 
-    Attributes:
-        backend: "torch" or "onnx", or what else computes.
-        precision: "fp32", "bf16" or "int8".
-        emotions: its classes in the order of its probabilities.
-        threshold: confidence under which no expression is clear, 0 for a network that always answers.
-        side: side of the square it sees, in pixels.
-        map_methods: methods of `explain.METHODS` that `predict_and_explain` can be asked for.
-    """
+    @property
+    def backend(self) -> str:
+        """What computes: "torch" or "onnx"."""
+        ...
 
-    backend: str
-    precision: str
-    emotions: tuple[str, ...]
-    threshold: float
-    side: int
-    map_methods: tuple[str, ...]
+    @property
+    def precision(self) -> str:
+        """Of the computation: "fp32", "bf16" or "int8"."""
+        ...
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Its classes in the order of its probabilities."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Confidence under which no expression is clear; 0 for a network that always answers."""
+        ...
+
+    @property
+    def side(self) -> int:
+        """Side of the square it sees, in pixels."""
+        ...
+
+    @property
+    def map_methods(self) -> tuple[str, ...]:
+        """Methods of `explain.METHODS` that `predict_and_explain` can be asked for."""
+        ...
 
     def prepare(self, crops: Crops) -> NDArray[np.float32]:
         """The network's input (n, channels, side, side) for n > 0 crops; slices of it may be given to `predict`."""

@@ -16,7 +16,7 @@ def views(inputs: NDArray[np.float32], flip: bool, zooms: Sequence[float]) -> li
 def zoom(inputs: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     """As `modeling_gimefive.zoom`: enlarged about the centre; below 1 the edge's pixels fill the margin."""
     rows, columns = (zoom_matrix(length, factor) for length in inputs.shape[2:])
-    return rows @ inputs @ columns.T
+    return (rows @ inputs @ columns.T).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=64)
@@ -30,7 +30,7 @@ def zoom_matrix(length: int, factor: float) -> NDArray[np.float32]:
 def enlarge(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Maps (n, h, w) brought to `size`, bilinearly between the centres of their cells, as torch's interpolation."""
     rows, columns = (enlarge_matrix(*lengths) for lengths in zip(maps.shape[1:], size, strict=True))
-    return rows @ maps @ columns.T
+    return (rows @ maps @ columns.T).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-BUNDLED = ("gimefive", "gimefive-7", "gimefive-fast", "gimefive-paper")
+BUNDLED = ("gimefive", "gimefive-7", "gimefive-fast", "gimefive-fast-7", "gimefive-paper")
 
 
 def resolve_checkpoint(name_or_path):

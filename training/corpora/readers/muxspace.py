@@ -14,8 +14,8 @@ from ..schema import Entry, Problem
 from .folders import image_names
 
 TABLE = "legend.csv"
-# The other classes, 751 of 12,792 images, are left out: most "surprise" is people who shout or speak, and a network that
-# saw none of them (gimefive-7) agrees on 37 % of it, on 64 % of "sadness" and on 71 % of "anger". See training/LOG.md.
+# The other classes, 751 of 12,792 images, are left out: most "surprise" is people who shout or speak, and a network
+# that saw none of them (gimefive-7) agrees on 37 % of it, 64 % of "sadness" and 71 % of "anger". See training/LOG.md.
 SOUND = ("neutral", "happiness")
 SUBJECT = re.compile(r"(.+)_\d+\.")
 

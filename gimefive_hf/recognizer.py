@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .faces.cropping import CROP_MARGIN, FaceCrop, crop_face
-from .faces.detections import Box
+from .faces.detections import Box, Detector
 from .faces.detector import FaceDetector
 from .faces.landmarks import landmarks_68
 from .images.photos import ImageSource, load_image
@@ -75,7 +75,7 @@ class ExpressionRecognizer:
     Args:
         model: any `GiMeFiveForImageClassification`, or a `Predictor`.
         processor: the model's image processor; a `Predictor` has its own.
-        detector: finds the faces; None for the default one.
+        detector: finds the faces; any `Detector`, None for the default one.
         margin: side of the crop over the side of the face box, see `crop_face`.
 
     Example:
@@ -88,7 +88,7 @@ class ExpressionRecognizer:
         self,
         model: "GiMeFiveForImageClassification | Predictor",
         processor: "GiMeFiveImageProcessor | None" = None,
-        detector: FaceDetector | None = None,
+        detector: Detector | None = None,
         margin: float = CROP_MARGIN,
     ):
         if processor is None:
@@ -102,14 +102,14 @@ class ExpressionRecognizer:
 
             network = cast("GiMeFiveForImageClassification", model)
             self.predictor = TorchPredictor(network, processor)
-        self.detector = detector or FaceDetector()
+        self.detector: Detector = detector or FaceDetector()
         self.margin = margin
 
     @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path = "gimefive",
-        detector: FaceDetector | None = None,
+        detector: Detector | None = None,
         margin: float = CROP_MARGIN,
         **options,
     ) -> "ExpressionRecognizer":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ class Detection:
     box: Box
     score: float
     keypoints: NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """
+    Anything that finds the faces of an image. It may be called by several threads, and it sees one image at a time.
+
+    What it does not know of a detection's key points is NaN, but the eyes: they tell how a crop is turned.
+    """
+
+    def __call__(self, image: NDArray[np.uint8], /) -> list[Detection]:
+        """The faces in `image`, uint8 RGB (height, width, 3); the best first."""
+        ...
 
 
 def check_rgb(image: NDArray[np.uint8]) -> None:

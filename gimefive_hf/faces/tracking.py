@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .detections import Box, Detection, overlap, suppress
+from .detections import Box, Detection, Detector, overlap, suppress
 from .detector import FaceDetector, windows
 from .landmarks import find_landmarks
 
@@ -38,7 +38,7 @@ class Track:
 class FaceTracker:
     """
     Args:
-        detector: finds the faces.
+        detector: finds the faces; any `Detector`. One that is no `FaceDetector` looks at every whole frame.
         search_every: seconds in which the whole frame is searched once, some pieces with every frame, so that no frame
             takes long; a new face is found at the latest then.
         search_empty_every: seconds between searches of the whole frame at once, while nobody is in sight.
@@ -53,7 +53,7 @@ class FaceTracker:
 
     def __init__(
         self,
-        detector: FaceDetector,
+        detector: Detector,
         search_every: float = 2.0,
         search_empty_every: float = 0.2,
         keep: float = 1.0,
@@ -87,7 +87,7 @@ class FaceTracker:
         self.tracks = [track for track in self.tracks if time - track.seen <= self.keep]
         self._last_time = time
         points: dict[int, NDArray[np.float32]] = {}  # by the identity of the detection that they were found with
-        if len(self.tracks) > self.max_near:
+        if len(self.tracks) > self.max_near or not isinstance(self.detector, FaceDetector):
             found = self.detector(image)
         else:
             found = []
@@ -99,7 +99,7 @@ class FaceTracker:
                     found.append(moved[0])
                     points[id(moved[0])] = moved[1]
             found = suppress(found)
-            found += self._search(image, time, found, in_sight)
+            found += self._search(self.detector, image, time, found, in_sight)
         self._assign(found, time)
         seen = [track for track in self.tracks if track.seen == time]
         for track in seen:
@@ -119,15 +119,17 @@ class FaceTracker:
         if late or track.landmarks is None or track.anchor is None:
             return None
         points, sure = find_landmarks(image, track.detection)
-        if sure <= self.detector.PRESENT:
+        if sure <= FaceDetector.PRESENT:
             return None
         detection, old = track.anchor
         return move_detection(detection, old[RIGID], points[RIGID]), points
 
-    def _search(self, image: NDArray[np.uint8], time: float, known: list[Detection], in_sight: bool) -> list[Detection]:
+    def _search(
+        self, detector: FaceDetector, image: NDArray[np.uint8], time: float, known: list[Detection], in_sight: bool
+    ) -> list[Detection]:
         """Look for further faces, in the pieces that are due or everywhere."""
         since = time - self._last_search
-        pieces = list(windows(image.shape[0], image.shape[1], self.detector.tile_scales))
+        pieces = list(windows(image.shape[0], image.shape[1], detector.tile_scales))
         if in_sight:
             due = int(len(pieces) * min(1.0, (since + TOLERANCE) / self.search_every))
             pieces = pieces[self._pieces_done : due]
@@ -137,7 +139,7 @@ class FaceTracker:
         if not in_sight or since + TOLERANCE >= self.search_every:
             self._last_search, self._pieces_done = time, 0
         # who was found near has a steady box, which that of a piece would make jump
-        return self.detector.search(image, pieces, known)
+        return detector.search(image, pieces, known)
 
     def _assign(self, found: list[Detection], time: float) -> None:
         pairs = match([track.detection.box for track in self.tracks], [d.box for d in found], self.min_giou)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..faces.cropping import crop_face
+from ..faces.detections import Detector
 from ..faces.detector import FaceDetector
 from ..recognizer import ExpressionRecognizer
 from ..runtimes.predictor import Predictor
@@ -33,7 +34,7 @@ class Prepared:
 
 
 def score_batch(
-    recognizer: ExpressionRecognizer, folder: ImageFolder, batch: list[Listed], detector: FaceDetector | None
+    recognizer: ExpressionRecognizer, folder: ImageFolder, batch: list[Listed], detector: Detector | None
 ) -> list[Entry]:
     """
     The entries of a batch of files, in their order.
@@ -49,7 +50,7 @@ def score_batch(
 
 
 def prepare_batch(
-    recognizer: ExpressionRecognizer, folder: ImageFolder, batch: list[Listed], detector: FaceDetector | None
+    recognizer: ExpressionRecognizer, folder: ImageFolder, batch: list[Listed], detector: Detector | None
 ) -> tuple[list[Prepared], np.ndarray | None]:
     """Read the images and bring their faces to the network's input (faces, channels, height, width)."""
     images, values, held = [], [], []
@@ -68,7 +69,7 @@ def prepare_batch(
 
 
 def read_faces(
-    folder: ImageFolder, listed: Listed, margin: float, detector: FaceDetector | None
+    folder: ImageFolder, listed: Listed, margin: float, detector: Detector | None
 ) -> tuple[Prepared, list[np.ndarray]]:
     """One image's faces, largest first, and their crops; without a detector the image is the crop."""
     name, error, stamp = listed
@@ -106,6 +107,8 @@ def entry_rows(image: Prepared, scores: np.ndarray) -> list[list]:
     ]
 
 
-def copy_detector(detector: FaceDetector) -> FaceDetector:
-    """Another detector with the same options, which does not wait for this one."""
+def copy_detector(detector: Detector) -> Detector:
+    """Another detector with the same options, which does not wait for this one; what is no `FaceDetector` is shared."""
+    if not isinstance(detector, FaceDetector):
+        return detector
     return FaceDetector(detector.min_score, detector.tile_scales, detector.min_size, detector.verify)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from ..faces.detector import FaceDetector
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def recognizer_identity(recognizer: "ExpressionRecognizer") -> str:
     A name or path tells nothing: other weights may stand there tomorrow, and the same ones elsewhere.
     """
     detector = recognizer.detector
-    search = (detector.min_score, detector.tile_scales, detector.min_size, detector.verify)
+    search: object = repr(detector)
+    if isinstance(detector, FaceDetector):
+        search = (detector.min_score, detector.tile_scales, detector.min_size, detector.verify)
     facts = [__version__, recognizer.predictor.fingerprint(), recognizer.margin, search]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ COMMANDS = {
     "webcam": "analyse the camera live",
     "export": "write the network as an ONNX file",
     "train": "train a network on the corpora, or go on training it",
+    "publish": "put models, cards and Spaces on the Hugging Face Hub",
     "explain": "show what each expression is seen by: heat maps of the faces in photos",
 }
 
@@ -31,6 +32,7 @@ EXTRAS = {
     "webcam": "video",
     "export": "onnx",
     "train": "train",
+    "publish": "onnx",
     "explain": "explain",
 }
 

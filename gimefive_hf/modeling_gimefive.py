@@ -1,6 +1,7 @@
 """The GiMeFive networks: feature extractor, and the same with a classifier for the six expressions."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -180,6 +181,23 @@ class GiMeFivePreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """As in transformers; the names of `BUNDLED` stand for the checkpoints in the package, if it is there."""
         return super().from_pretrained(resolve_checkpoint(pretrained_model_name_or_path), *args, **kwargs)
+
+    # What `push_to_hub` calls instead of transformers' own way, which leaves out the preprocessing and writes an empty
+    # card. The package `gimefive_hf` sets it; the code beside a checkpoint stands alone.
+    pusher: Any = None
+
+    def push_to_hub(self, repo_id, **kwargs):
+        """Push weights, code, preprocessing, ONNX files and card; `private`, `token` as in transformers."""
+        pusher = type(self).pusher
+        return super().push_to_hub(repo_id, **kwargs) if pusher is None else pusher(self, repo_id, **kwargs)
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """As in transformers; the configuration also tells `AutoModel` where the feature extractor's code is."""
+        if self._auto_class is not None:
+            self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | {
+                "AutoModel": "modeling_gimefive.GiMeFiveModel"
+            }
+        return super().save_pretrained(save_directory, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -29,8 +29,9 @@ def register() -> None:
 
     from .configuration_gimefive import GiMeFiveConfig
     from .image_processing_gimefive import GiMeFiveImageProcessor
-    from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel
+    from .modeling_gimefive import GiMeFiveForImageClassification, GiMeFiveModel, GiMeFivePreTrainedModel
 
+    GiMeFivePreTrainedModel.pusher = staticmethod(push_model)
     AutoConfig.register("gimefive", GiMeFiveConfig, exist_ok=True)
     AutoModel.register(GiMeFiveConfig, GiMeFiveModel, exist_ok=True)
     AutoModelForImageClassification.register(GiMeFiveConfig, GiMeFiveForImageClassification, exist_ok=True)
@@ -43,6 +44,13 @@ def register() -> None:
     GiMeFiveModel.register_for_auto_class("AutoModel")
     GiMeFiveForImageClassification.register_for_auto_class("AutoModelForImageClassification")
     GiMeFiveImageProcessor.register_for_auto_class("AutoImageProcessor")
+
+
+def push_model(model, repo_id: str, **options) -> str:
+    """`publishing.models.push_model`, imported when it is called."""
+    from importlib import import_module
+
+    return import_module("gimefive_hf.publishing.models").push_model(model, repo_id, **options)
 
 
 class _ImportWatch:

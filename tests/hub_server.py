@@ -47,6 +47,9 @@ class HubServer(ThreadingHTTPServer):
         self.repos: dict[tuple[str, str], Repo] = {}
         self.large: dict[str, bytes] = {}
         self.calls: list[str] = []
+        self.collections: dict[str, dict] = {}
+        self.troubles: list[int] = []  # answers to the next calls
+        self.paid: set[str] = set()  # kinds of repositories that this user may not make
 
     @property
     def url(self) -> str:
@@ -97,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         path, body = unquote(urlsplit(self.path).path), self.body()
         self.server.calls.append(f"{self.command} {path}")
+        if self.server.troubles:
+            return self.refuse(self.server.troubles.pop(0), "Trouble")
         open_to_all = path == "/api/validate-yaml" or path.startswith("/large/")  # the Hub signs the latter's addresses
         if self.command in ("POST", "PUT") and not self.authorized() and not open_to_all:
             return self.refuse(401, "Unauthorized")
@@ -108,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
                 if self.authorized()
                 else self.refuse(401, "?")
             )
+        if path.startswith("/api/collections"):
+            return self.handle_collections(path.removeprefix("/api/collections").strip("/"), body)
         if path == "/api/repos/create":
             return self.create(json.loads(body))
         if path.startswith("/large/"):
@@ -122,10 +129,33 @@ class Handler(BaseHTTPRequestHandler):
         kind = wanted.get("type") or "model"
         name = wanted["name"] if "/" in wanted["name"] else f"{wanted.get('organization') or 'user'}/{wanted['name']}"
         url = {"url": f"{self.server.url}/{PREFIXES[kind]}{name}"}
+        if kind in self.server.paid:
+            return self.refuse(402, "PaymentRequired")
         if (kind, name) in self.server.repos:
             return self.answer(url | {"error": "You already created this repo"}, 409)
         self.server.repos[kind, name] = Repo(wanted.get("private") or wanted.get("visibility") == "private")
         return self.answer(url)
+
+    def handle_collections(self, slug: str, body: bytes) -> None:
+        """Create a collection, tell of one, add an item to one."""
+        collections = self.server.collections
+        if not slug:
+            wanted = json.loads(body)
+            slug = f"{wanted['namespace']}/{wanted['title'].lower().replace(' ', '-')}-0123456789abcdef01234567"
+            if slug in collections:
+                return self.answer({"error": "exists", "slug": slug}, 409, X_Error_Code="Conflict")
+            about = {"slug": slug, "title": wanted["title"], "description": wanted.get("description")}
+            rest = {"owner": {"name": "user", "type": "user"}, "items": [], "lastUpdated": "2026-11-23T00:00:00.000Z"}
+            fixed = {"position": 0, "private": False, "theme": "orange", "upvotes": 0}
+            collections[slug] = about | rest | fixed
+            return self.answer(collections[slug])
+        if slug.endswith("/items"):
+            found, item = collections[slug.removesuffix("/items")], json.loads(body)["item"]
+            if any((i["id"], i["type"]) == (item["id"], item["type"]) for i in found["items"]):
+                return self.answer({"error": "exists"}, 409, X_Error_Code="Conflict")
+            found["items"].append({"_id": f"{len(found['items']):024}", "position": len(found["items"]), **item})
+            return self.answer(found)
+        return self.answer(collections[slug])
 
     def store_large(self, oid: str, body: bytes) -> None:
         if hashlib.sha256(body).hexdigest() != oid:
@@ -154,6 +184,7 @@ class Handler(BaseHTTPRequestHandler):
         if action[0] == "preupload":
             files = [
                 {"path": f["path"], "uploadMode": "lfs" if f["size"] >= LARGE else "regular", "shouldIgnore": False}
+                | ({"oid": oid(repo.files[f["path"]])} if f["path"] in repo.files else {})
                 for f in json.loads(body)["files"]
             ]
             return self.answer({"files": files})
@@ -195,6 +226,11 @@ class Handler(BaseHTTPRequestHandler):
         repo.commits.append((sha, files))
         url = f"{self.server.url}/{PREFIXES[kind]}{name}/commit/{sha}"
         self.answer({"success": True, "commitOid": sha, "commitUrl": url})
+
+
+def oid(data: bytes) -> str:
+    """By which the client knows that it need not send a file again."""
+    return hashlib.sha256(data).hexdigest() if len(data) >= LARGE else git_hash(data)
 
 
 def git_hash(data: bytes) -> str:

@@ -19,13 +19,21 @@ from .hub_server import TOKEN, hub
 REPO = Path(__file__).parents[1]
 LOAD = """
 import json, sys, torch
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
 model = AutoModelForImageClassification.from_pretrained("user/tiny", trust_remote_code=True).eval()
 processor = AutoImageProcessor.from_pretrained("user/tiny", trust_remote_code=True)
 assert not any(name == "gimefive_hf" or name.startswith("gimefive_hf.") for name in sys.modules)
 image = (torch.arange(3 * 20 * 20) % 251).reshape(3, 20, 20).to(torch.uint8)
 with torch.no_grad():
     logits = model(processor(image, return_tensors="pt")["pixel_values"]).logits
+    features = AutoModel.from_pretrained("user/tiny", trust_remote_code=True).eval()
+    assert type(features).__name__ == "GiMeFiveModel", type(features)
+    ours = model.gimefive(processor(image, return_tensors="pt")["pixel_values"]).pooler_output
+    theirs = features(processor(image, return_tensors="pt")["pixel_values"]).pooler_output
+    assert torch.equal(ours, theirs)
+from PIL import Image
+classify = pipeline("image-classification", model="user/tiny", trust_remote_code=True)
+assert len(classify(Image.new("RGB", (30, 30), "red"))) == 5  # the pipeline's own default
 print("LOGITS", json.dumps([logits[0].tolist(), model.config.id2label[0], model.config.temperature]))
 """
 
@@ -54,6 +62,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "would push to private user/tiny:"
     assert [line.split()[1] for line in lines[1:-1]] == [
+        "LICENSE-WEIGHTS.md",
         "README.md",
         "bundled.py",
         "calibration.json",
@@ -63,10 +72,11 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
         "image_processing_gimefive.py",
         "model.safetensors",
         "modeling_gimefive.py",
+        "onnx/model.onnx",
         "preprocessor_config.json",
         "results.csv",
     ]
-    assert "in 11 files" in lines[-1]
+    assert "in 13 files" in lines[-1]
 
 
 def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor, tmp_path, online):
@@ -80,7 +90,9 @@ def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor
         assert done.stdout.strip() == f"{server.url}/user/tiny/commit/{repo.commits[-1][0]}"
         assert repo.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
         card = repo.files["README.md"].decode()
-        assert "license: cc-by-nc-4.0" in card
+        assert "license_name: research-only-non-commercial" in card
+        assert "license_link: LICENSE-WEIGHTS.md" in card
+        assert "value: 0.625" in card
         assert "| raf-db | 600 | 62.5 | 0.012 |" in card
         # Nothing of this project on the path: -I ignores the working folder and PYTHONPATH.
         load = [sys.executable, "-I", "-c", LOAD]
@@ -109,14 +121,56 @@ def test_folder_without_checkpoint_and_card_without_front_matter(checkpoint, tmp
 def test_the_hub_refuses(checkpoint, online, monkeypatch, capsys):
     """Real client, real server: a wrong token, and a public repository where a private one was asked for."""
     with hub() as server:
-        monkeypatch.setattr("training.push.HfApi", lambda: real_api(server.url, TOKEN + "x"))
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN + "x"))
         assert main([str(checkpoint), "user/tiny"]) == 2
-        assert "the Hub refused (401)" in capsys.readouterr().err
-        monkeypatch.setattr("training.push.HfApi", lambda: real_api(server.url, TOKEN))
+        assert "the Hub refused user/tiny (401)" in capsys.readouterr().err
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
         assert main([str(checkpoint), "user/tiny"]) == 0
         assert main([str(checkpoint), "user/tiny", "--private"]) == 2
         assert "user/tiny is there and is public" in capsys.readouterr().err
         assert len(server.repos["model", "user/tiny"].commits) == 2  # the empty one and one push
+
+
+def test_model_push_to_hub_is_the_same_push(checkpoint, tmp_path, online, monkeypatch):
+    """`model.push_to_hub` and `training.push` fill a repository with the same files."""
+    from gimefive_hf import GiMeFiveForImageClassification
+
+    with hub() as server:
+        monkeypatch.setattr(
+            "gimefive_hf.publishing.models.HfApi", lambda token=None: real_api(server.url, token or TOKEN)
+        )
+        assert main([str(checkpoint), "user/tiny"]) == 0
+        model = GiMeFiveForImageClassification.from_pretrained(checkpoint)
+        assert "/commit/" in model.push_to_hub("user/tiny2", private=True, token=TOKEN)
+        one, two = server.repos["model", "user/tiny"], server.repos["model", "user/tiny2"]
+        assert two.private
+        assert one.files.keys() == two.files.keys()
+        for name in one.files:
+            if name not in ("README.md", "onnx/model.onnx", "config.json"):
+                assert one.files[name] == two.files[name], name
+        assert one.files["README.md"].decode().replace("tiny", "tiny2") == two.files["README.md"].decode()
+        auto_map = json.loads(two.files["config.json"])["auto_map"]
+        assert auto_map["AutoModel"] == "modeling_gimefive.GiMeFiveModel"
+        assert auto_map["AutoModelForImageClassification"] == "modeling_gimefive.GiMeFiveForImageClassification"
+        with pytest.raises(ValueError, match="got max_shard_size"):
+            model.push_to_hub("user/tiny3", max_shard_size="1MB")
+
+
+def test_a_hub_that_is_busy_is_asked_again(checkpoint, online, monkeypatch, capsys):
+    """429 and 500 pass; a Hub that stays down is one line, and the same command finishes when it is back."""
+    monkeypatch.setattr("gimefive_hf.publishing.hub.WAITS", (0.01, 0.01))
+    with hub() as server:
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
+        server.troubles = [429, 500]
+        assert main([str(checkpoint), "user/tiny"]) == 0
+        server.troubles = [503] * 100
+        assert main([str(checkpoint), "user/other"]) == 2
+        assert "the Hub refused user/other (503)" in capsys.readouterr().err
+        server.troubles = []
+        assert main([str(checkpoint), "user/other"]) == 0
+        commits = len(server.repos["model", "user/other"].commits)
+        assert main([str(checkpoint), "user/other"]) == 0
+        assert len(server.repos["model", "user/other"].commits) == commits, "nothing new, no commit"
 
 
 def real_api(endpoint: str, token: str) -> HfApi:

@@ -330,9 +330,9 @@ def run(args: argparse.Namespace) -> int:
         settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
         record = train(settings, places)
         if args.push_to and PartialState().is_main_process:
-            from .push import push_with_advice
+            from gimefive_hf.publishing.models import push
 
-            print(push_with_advice(places.out / "model", args.push_to, private=args.private))
+            print(push(places.out / "model", args.push_to, private=args.private))
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         print(f"training.train: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,72 @@
+"""What a published model consists of: weights, processor, code, card, records, licence, ONNX files."""
+
+import shutil
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..image_processing_gimefive import GiMeFiveImageProcessor
+from ..loading import load_checkpoint
+from ..modeling_gimefive import GiMeFiveForImageClassification
+from ..runtimes.onnx_predictor import OnnxPredictor
+from .licence import LICENSE_FILE
+from .short_card import RECORDS, short_card
+
+NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json")
+# Where transformers.js and optimum look for ONNX files, by what `gimefive export` says of them.
+ONNX_PLACES = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+PACKAGE = Path(__file__).parents[1]
+
+
+def stage(checkpoint: Path, folder: Path, repo: str, card: Path | None = None, also: Sequence[Path] = ()) -> list[Path]:
+    """
+    Put into `folder` exactly what is pushed, and return its files, sorted.
+
+    The checkpoint is loaded and saved again: what does not load is not pushed, and the code is that of this version.
+
+    Raises:
+        ValueError: for a folder that holds no checkpoint, or a card without front matter.
+        FileNotFoundError: for a missing card or further file.
+    """
+    for name in NEEDED:
+        if not (checkpoint / name).is_file():
+            raise ValueError(f"no checkpoint in {checkpoint}: it has no {name}")
+    model, processor = load_checkpoint(checkpoint)
+    save(model, processor, folder)
+    for path in [checkpoint / name for name in RECORDS if (checkpoint / name).is_file()] + list(also):
+        if not path.is_file():
+            raise FileNotFoundError(f"no file {path}")
+        shutil.copyfile(path, folder / path.name)
+    shutil.copyfile(PACKAGE / LICENSE_FILE, folder / LICENSE_FILE)
+    add_onnx(checkpoint, folder, model, processor)
+    card = card or (checkpoint / "README.md" if (checkpoint / "README.md").is_file() else None)
+    if card is not None and not card.is_file():
+        raise FileNotFoundError(f"no card {card}")
+    text = card.read_text() if card else short_card(checkpoint, model, repo)
+    if not text.startswith("---\n"):
+        raise ValueError(
+            f"the card {card} has no front matter: the Hub reads licence and task between two lines of ---"
+        )
+    (folder / "README.md").write_text(text.replace("USER/NAME", repo))
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def save(model: GiMeFiveForImageClassification, processor: GiMeFiveImageProcessor, folder: Path) -> None:
+    """Weights, configuration, preprocessing and the code that loads them without this package."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def add_onnx(
+    checkpoint: Path, folder: Path, model: GiMeFiveForImageClassification, processor: GiMeFiveImageProcessor
+) -> None:
+    """The checkpoint's own ONNX file, and one in fp32 if it has none and the packages that write it are here."""
+    (folder / "onnx").mkdir(exist_ok=True)
+    if (checkpoint / "model.onnx").is_file():
+        place = ONNX_PLACES[OnnxPredictor(checkpoint / "model.onnx", threads=1).precision]
+        shutil.copyfile(checkpoint / "model.onnx", folder / place)
+    if not (folder / ONNX_PLACES["fp32"]).is_file() and find_spec("onnx") and find_spec("onnxscript"):
+        from ..runtimes.export import export_onnx
+        from ..runtimes.torch_predictor import TorchPredictor
+
+        export_onnx(TorchPredictor(model, processor), folder / ONNX_PLACES["fp32"])

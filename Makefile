@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo live test test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
+.PHONY: help demo live test quick test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -23,6 +23,11 @@ explorer: $(VENV)/.installed            ## open the Streamlit explorer at http:/
 test: $(VENV)/.installed-test lint            ## lint, types and the default tests (under six minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow"
 
+QUICK := metrics results regions modeling image_processing explain bundled tracking train_parts
+quick: $(VENV)/.installed-test            ## a selection that answers within a minute, for whoever edits one file
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -m "not slow" $(QUICK:%=tests/test_%.py)
+
 test-all: $(VENV)/.installed-test lint            ## the same and the slow tests
 	$(BIN)/python -m pytest
 
@@ -35,6 +40,7 @@ lint: $(VENV)/.installed-test            ## ruff, mypy, and which package may im
 check-results: $(VENV)/.installed-test            ## recompute every stored figure and table from the stored predictions
 	$(BIN)/python -m training.check_results
 	$(BIN)/python -m training.render --check
+	$(BIN)/python -m evaluation.cards.readme_output --check
 
 MODEL := gimefive
 evaluate: $(VENV)/.installed-test            ## score MODEL=gimefive on the corpora in DATA=DIR, explain it, fill README and cards

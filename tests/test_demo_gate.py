@@ -161,10 +161,10 @@ def test_files_cannot_hide_in_other_parts_of_a_call(client, victim):
 def test_the_ledger_reads_and_deletes_nothing_else_without_the_gate(demo, victim):
     """Behind the gate a component stands on its own feet."""
     import gradio as gr
+    from clip_tab import Clip
     from gradio.data_classes import FileData, ImageData
     from photo import Photo
     from server.uploads import Uploads
-    from video_tab import Clip
 
     uploads = Uploads(victim.parent)
     for component, model in ((Photo, ImageData), (Clip, FileData)):

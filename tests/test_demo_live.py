@@ -12,7 +12,7 @@ from PIL import Image
 from gimefive_hf import EMOTIONS
 from gimefive_hf.video.files import VideoReader
 
-CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "moving_face.mp4"
+CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "changing_face.mp4"
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def page(demo, chromium, tmp_path_factory):
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         context = browser.new_context(permissions=["camera"], viewport={"width": 1200, "height": 1000})
         page = context.new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(60_000)
         page.goto(demo[0])
         yield page
         browser.close()
@@ -48,21 +48,28 @@ def write_y4m(path: Path, clip: Path) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow  # a clip of six seconds through the real network
-def test_video_tab(page, demo):
-    page.click('button[role=tab]:has-text("Video")')
-    page.set_input_files("#clip input[type=file]", CLIP)
-    page.wait_for_selector("#clip video")
+def test_clip_tab(page, demo):
+    page.click('button[role=tab]:has-text("Clip")')
+    page.set_input_files("#clip-file", CLIP)
+    page.wait_for_function("document.querySelector('#clip-in').videoWidth > 0")
     page.click("#clip-start")
     page.wait_for_selector("#clip-out")
-    page.wait_for_function("document.querySelector('#clip-out').videoWidth == 480")
+    page.wait_for_function("document.querySelector('#clip-out').videoWidth > 0")
     assert "One person in" in page.inner_text("#clip-status")
-    page.wait_for_selector("#clip-chart .js-plotly-plot")
+    assert "of the time" in page.inner_text(".story .person")
     with page.expect_download() as download:
         page.click("#clip-table")
     rows = list(csv.DictReader(StringIO(download.value.path().read_text())))
-    assert {row["emotion"] for row in rows} <= set(EMOTIONS)
-    assert len(rows) == 150
+    assert {row["emotion"] for row in rows} <= {*EMOTIONS, "no clear expression"}
+    chart = page.locator(".chart")
+    chart.click(position={"x": chart.bounding_box()["width"] / 2, "y": 30})  # scrolls to it first
+    middle = float(page.get_attribute(".chart", "data-end")) / 2
+    page.wait_for_function(f"Math.abs(document.querySelector('#clip-out').currentTime - {middle}) < 0.3")
+    page.wait_for_function("document.querySelector('.playhead').getAttribute('transform').includes('translate(')")
     assert files_in(demo[1]) == [], "no face stays on the disk"
+    assert page.get_attribute("#clip-in", "src").startswith("blob:")  # the clip stays in the page
+    page.click("#clip-start")
+    page.wait_for_function("document.querySelector('#clip-out') === null || document.querySelector('.story')")
 
 
 @pytest.mark.browser
@@ -85,15 +92,43 @@ def test_client_video(demo, tmp_path):
 
     client = Client(demo[0], verbose=False, download_files=str(tmp_path))
     result = client.predict(handle_file(CLIP), 10, api_name="/predict_video")
-    assert (result["frames"], result["persons"], result["broken"]) == (150, 1, 0)
-    assert [row["frame"] for row in result["rows"]] == list(range(0, 150, 10))
-    assert result["rows"][0]["emotion"] in EMOTIONS
+    assert (result["persons"], result["broken"]) == (1, 0)
+    assert [row["frame"] for row in result["rows"]] == list(range(0, result["frames"], 10))
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     with pytest.raises(AppError, match=r"text\.mp4: not a video") as info:
         client.predict(handle_file(text), 1, api_name="/predict_video")
     assert str(demo[1]) not in str(info.value)
+    for step in (0, -1, 1000):
+        with pytest.raises(AppError, match="from 1 to 100"):
+            client.predict(handle_file(text), step, api_name="/predict_video")
     assert files_in(demo[1]) == []
+
+
+def test_smoothing_lags_behind_nothing(demo):
+    """A step stays where it is, whatever the frame rate, and a constant stays the same."""
+    from clip_story import smooth
+
+    times = np.arange(100) / 25
+    step = (times >= 2).astype(float)[:, None] * [1.0, 0.5]
+    even = smooth(times, step)
+    crossing = times[np.argmax(even[:, 0] >= 0.5)]
+    assert crossing == pytest.approx(2, abs=0.05)
+    assert even[:, 0] + even[::-1, 0][: len(times)] == pytest.approx(np.ones(100), abs=0.06)
+    assert smooth(times, np.full((100, 1), 0.3)) == pytest.approx(np.full((100, 1), 0.3))
+
+
+def test_a_clip_in_words(demo):
+    import pandas as pd
+    from clip_story import smooth_table, story
+
+    happy = np.zeros(100)
+    happy[40:80] = 1
+    columns = {"happiness": happy, "anger": 1 - happy, "happiness_smooth": 0.0, "anger_smooth": 0.0}
+    table = pd.DataFrame({"time": np.arange(100) / 10, "person": 1, "emotion": "", "confidence": 0.0, **columns})
+    smoothed = smooth_table(table, ["happiness", "anger"], 0.5)
+    assert story(smoothed) == "anger 60 % of the time, happiness 40 %; 2 changes"
+    assert story(smoothed[:30]) == "anger > 99 % of the time; no change"
 
 
 def test_client_frame(demo, astronaut):

@@ -31,7 +31,7 @@ def test_front_matter_and_requirements():
 def test_dry_run_lists_the_parts(capsys):
     assert main(["user/demo", "--dry-run"]) == 0
     names = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
-    wanted = {"app.py", "video_tab.py", "webcam_tab.py", "requirements.txt", "README.md", "examples/moving_face.mp4"}
+    wanted = {"app.py", "clip_tab.py", "webcam_tab.py", "requirements.txt", "README.md", "examples/changing_face.mp4"}
     assert wanted <= set(names)
     assert "gimefive_hf/checkpoints/gimefive/model.safetensors" in names
     assert "gimefive_hf/faces/models/face_landmark.tflite" in names

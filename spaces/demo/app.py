@@ -12,10 +12,10 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+import clip_tab
 import endpoints
 import gradio as gr
 import photo_tab
-import video_tab
 import webcam_tab
 from photo_tab import Analyst
 from server.serve import open_place, serve
@@ -53,7 +53,7 @@ def build(uploads: Uploads, model: str) -> gr.Blocks:
             with gr.Tab("Photo", id="photo"):
                 photo_tab.build(analyst, uploads)
             with gr.Tab("Clip", id="clip"):
-                video_tab.build(fast, uploads)
+                clip_tab.build(fast, uploads)
             with gr.Tab("Camera", id="camera"):
                 webcam_tab.build(fast, uploads)
         gr.Markdown(NOTE, elem_id="note")

@@ -33,7 +33,83 @@
     card.querySelector("[data-shown]").textContent = `The heat shows what speaks for ${button.dataset.map}.`;
   }
 
+  function save(href, name) {
+    const link = document.createElement("a");
+    Object.assign(link, { href, download: name }).click();
+  }
+
+  chosen.saveCard = () => {
+    const link = document.querySelector("#card-picture a");
+    if (link) save(link.href, "gimefive-card.png");
+  };
+  chosen.saveScores = () => {
+    const table = document.querySelector("#stage .stage")?.dataset.csv;
+    if (table) save(URL.createObjectURL(new Blob([table], { type: "text/csv" })), "gimefive-scores.csv");
+  };
+
+  // The clip stays in the page. Each analysis sends it anew, because the server keeps nothing between two of them.
+  let clip = null;
+
+  function keepClip(file) {
+    if (!file) return;
+    clip = file;
+    const player = document.querySelector("#clip-in");
+    URL.revokeObjectURL(player.src);
+    player.src = URL.createObjectURL(file);
+    player.hidden = false;
+    document.querySelector("#clip-name").textContent = file.name;
+  }
+
+  chosen.sendClip = async (settings) => {
+    if (!clip) return [null, ...settings];
+    const form = new FormData();
+    form.append("files", clip, clip.name);
+    const answer = await fetch("gradio_api/upload", { method: "POST", body: form }).catch(() => null);
+    if (!answer?.ok) {
+      const said = await answer?.json().catch(() => null);
+      document.querySelector("#clip-name").textContent = said?.detail ?? "The clip could not be sent; it may have 20 MB at most.";
+      return [null, ...settings];
+    }
+    const [path] = await answer.json();
+    return [{ path, orig_name: clip.name, meta: { _type: "gradio.FileData" } }, ...settings];
+  };
+
+  function seek(chart, event) {
+    const place = chart.querySelector(".field").getBoundingClientRect();
+    const player = document.querySelector("#clip-out");
+    const share = Math.min(1, Math.max(0, (event.clientX - place.left) / place.width));
+    player.pause();
+    player.currentTime = share * Number(chart.dataset.end);
+  }
+
+  function follow() {
+    const player = document.querySelector("#clip-out");
+    if (player) {
+      document.querySelectorAll(".chart").forEach((chart) => {
+        const at = 1000 * Math.min(1, player.currentTime / Number(chart.dataset.end));
+        chart.querySelector(".playhead").setAttribute("transform", `translate(${at})`);
+      });
+    }
+    requestAnimationFrame(follow);
+  }
+  requestAnimationFrame(follow);
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "clip-file") keepClip(event.target.files[0]);
+  });
+  for (const kind of ["dragover", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      if (!event.target.closest?.(".chooser")) return;
+      event.preventDefault();
+      if (kind === "drop") keepClip(event.dataTransfer.files[0]);
+    });
+  }
+
   document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-of]");
+    if (link) link.href = document.getElementById(link.dataset.of).src;
+    const chart = event.target.closest?.(".chart");
+    if (chart) seek(chart, event);
     const at = (name) => event.target.closest?.(`[data-${name}]`);
     if (at("face")) chooseFace(at("face").dataset.face);
     else if (at("example")) chooseExample(at("example").dataset.example);

@@ -1,6 +1,8 @@
 """The photo tab: a worked example to begin with; then the visitor's own photo, face by face, with its reasons."""
 
+import base64
 import html
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from photo import Photo, shrink, to_data_url
 from server.uploads import Uploads
 from stage import stage_html
-from why import DEFAULT, offered, why_html
+from take_away import card_picture
+from why import DEFAULT, offered, reason, why_html
 from words import read_reliability
 
 from cards import cards_html
@@ -24,6 +27,8 @@ MAX_CARDS = 8
 NEUTRAL = "neutral"
 SOURCES: list = ["upload", "clipboard", "webcam"]
 CHOSEN_EXAMPLE = "(name, ...settings) => [window.gimefive.example, ...settings]"
+SAVE_CARD = "() => window.gimefive.saveCard()"
+SAVE_SCORES = "() => window.gimefive.saveScores()"
 CHOSEN_FACE = "() => window.gimefive.face"
 KEPT = "Deleted from the server as soon as it is answered; only this page keeps it."
 
@@ -71,6 +76,16 @@ class Analyst:
         [heat] = self.heats([faces[chosen]], settings.method)
         return why_html(self.fer, image, faces[chosen], heat, self.model)
 
+    def card(self, image: NDArray[np.uint8], settings: Settings, chosen: int) -> bytes | None:
+        """The chosen face's result as a PNG for slides; None where there is no such face."""
+        faces = self.faces(image, settings)[:MAX_CARDS]
+        if not 0 <= chosen < len(faces):
+            return None
+        [heat] = self.heats([faces[chosen]], settings.method)
+        buffer = io.BytesIO()
+        card_picture(image, faces[chosen], heat, self.model, reason(faces[chosen], heat)).save(buffer, "PNG")
+        return buffer.getvalue()
+
     def _example(self, name: str, settings: Settings) -> tuple[str, str, str]:
         """Stage, cards and reasons of an example."""
         image = read_example(name)
@@ -95,6 +110,10 @@ def build(analyst: Analyst, uploads: Uploads) -> None:
         with gr.Column(elem_id="card-area", min_width=0):
             cards = gr.HTML(cards_now, elem_id="cards", padding=False)
             why = gr.HTML(why_now, elem_id="why", padding=False)
+            with gr.Row(elem_id="take-away"):
+                card = gr.Button("⬇ Card for slides (PNG)", size="sm", elem_id="card-png")
+                gr.Button("⬇ Scores of all faces (CSV)", size="sm", elem_id="scores-csv").click(None, js=SAVE_SCORES)
+            picture = gr.HTML(elem_id="card-picture", elem_classes="unseen")
         with gr.Column(elem_id="input-area", min_width=0):
             photo = Photo(sources=SOURCES, type="filepath", label="Your photo", elem_id="photo", height=200)
             photo.kept_in(uploads)
@@ -106,7 +125,9 @@ def build(analyst: Analyst, uploads: Uploads) -> None:
                 method = gr.Dropdown(offered(analyst.model), value=DEFAULT, label="Heat map", elem_id="method")
     example = gr.Textbox(first, elem_classes="unseen", label="example")
     chosen = gr.Textbox("0", elem_classes="unseen", label="chosen face")
-    connect(analyst, photo, [crops, six, method], example, chosen, [stage, cards, why])
+    settings = [crops, six, method]
+    connect(analyst, photo, settings, example, chosen, [stage, cards, why])
+    connect_card(analyst, card, [photo, example, chosen, *settings], picture)
 
 
 def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox, chosen: gr.Textbox, out: list) -> None:
@@ -127,7 +148,7 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
         return take(upload, name, *values)[1:]
 
     def explain_chosen(upload, name, number, *values):
-        index = int(number) if number and number.isdecimal() and len(number) < 4 else 0
+        index = face_number(number)
         if upload is None and index == 0:
             return analyst.example(example_name(name), Settings(*values))[2]
         try:
@@ -155,6 +176,29 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
     other.click(show_example, [example, *settings], [*everything, example], js=CHOSEN_EXAMPLE, **private)
     face = gr.Button(elem_id="show-face", elem_classes="unseen")
     face.click(remember_face, chosen, chosen, js=CHOSEN_FACE, **private).then(**reasons, **private)
+
+
+def connect_card(analyst: Analyst, button: gr.Button, inputs: list, picture: gr.HTML) -> None:
+    """The button that makes the picture for slides, which the page's script then saves."""
+
+    def draw(upload, name, number, *values):
+        try:
+            image = read_example(example_name(name)) if upload is None else read(upload)
+            data = analyst.card(image, Settings(*values), face_number(number))
+        except ValueError:
+            data = None
+        if data is None:
+            raise gr.Error("There is no face to make a card of.", print_exception=False)
+        return (
+            f'<a download="gimefive-card.png" href="data:image/png;base64,{base64.b64encode(data).decode()}">card</a>'
+        )
+
+    button.click(draw, inputs, picture, api_visibility="private").success(None, js=SAVE_CARD)
+
+
+def face_number(text: object) -> int:
+    """The page's word for which face, from 0."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 4 else 0
 
 
 def example_name(name: object) -> str:

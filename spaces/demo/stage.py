@@ -1,6 +1,8 @@
 """The photo with its faces as buttons: chosen by click, by keyboard or by a screen reader."""
 
+import csv
 import html
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,10 +35,22 @@ def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "") 
     chips = "".join(chip(index, face) for index, face in enumerate(faces)) if len(faces) > 1 else ""
     return (
         f'<p id="status-line" class="status">{html.escape(status(faces))}</p>'
-        f'<div class="stage"><div class="photo">{picture}{buttons}</div></div>'
+        f'<div class="stage" data-csv="{html.escape(scores_csv(faces))}">'
+        f'<div class="photo">{picture}{buttons}</div></div>'
         + (f'<div class="chips" role="group" aria-label="Faces">{chips}</div>' if chips else "")
         + (f'<p class="note">{note}</p>' if note else "")
     )
+
+
+def scores_csv(faces: Sequence[Face]) -> str:
+    """One row per face: number, box in pixels of the photo as shown, verdict, scores."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["face", "x", "y", "width", "height", "verdict", *(faces[0].scores if faces else ())])
+    for number, face in enumerate(faces, 1):
+        box = [round(float(value), 1) for value in face.box]
+        writer.writerow([number, *box, face.label, *(round(score, 6) for score in face.scores.values())])
+    return buffer.getvalue()
 
 
 def face_button(index: int, face: Face, badge: tuple[float, float], width: int, height: int) -> str:

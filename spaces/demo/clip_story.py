@@ -1,0 +1,108 @@
+"""What happened in a clip: scores smoothed around each moment, in words, and as lines that follow the playback."""
+
+import html
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from stage import color_of
+from words import percent
+
+# Standard deviation in seconds: a smile takes half a second to come.
+SMOOTHING = 0.25
+UNCLEAR = "no clear expression"
+# A name that holds for less is no change.
+SHORTEST = 0.3
+WIDTH, HEIGHT, MAX_POINTS = 1000, 170, 400
+
+
+def smooth(times: NDArray[np.float64], scores: NDArray[np.float64], sigma: float = SMOOTHING) -> NDArray[np.float64]:
+    """
+    Weighted means around each moment: as much of what comes as of what was, so that nothing lags behind.
+
+    Args:
+        times: seconds (n,), rising.
+        scores: (n, classes).
+    """
+    result = np.empty_like(scores)
+    for index, time in enumerate(times):
+        low, high = np.searchsorted(times, (time - 3 * sigma, time + 3 * sigma))
+        weights = np.exp(-(((times[low:high] - time) / sigma) ** 2) / 2)
+        result[index] = weights @ scores[low:high] / weights.sum()
+    return result
+
+
+def smooth_table(table: pd.DataFrame, emotions: Sequence[str], threshold: float) -> pd.DataFrame:
+    """The timeline with `_smooth`, `emotion` and `confidence` made anew from what comes before and after each frame."""
+    table = table.copy()
+    for _, rows in table.dropna(subset=["person"]).groupby("person"):
+        smoothed = smooth(rows["time"].to_numpy(), rows[list(emotions)].to_numpy(float))
+        table.loc[rows.index, [f"{name}_smooth" for name in emotions]] = smoothed
+        table.loc[rows.index, "confidence"] = smoothed.max(1)
+        names = np.array(emotions, object)[smoothed.argmax(1)]
+        table.loc[rows.index, "emotion"] = np.where(smoothed.max(1) >= threshold, names, UNCLEAR)
+    return table
+
+
+def story(rows: pd.DataFrame) -> str:
+    """One person in a sentence: "happiness 40 % of the time, surprise 20 %; 3 changes"."""
+    times, names = rows["time"].to_numpy(), rows["emotion"].to_numpy()
+    shares = rows["emotion"].value_counts(normalize=True)
+    parts = [f"{name} {percent(share)}" for name, share in shares.items() if share >= 0.02]
+    parts[0] += " of the time"
+    runs = [list(run) for _, run in groupby(range(len(names)), key=lambda index: names[index])]
+    lasting = [names[run[0]] for run in runs if times[run[-1]] - times[run[0]] >= SHORTEST]
+    changes = sum(one != other for one, other in pairwise(lasting))
+    count = {0: "no change", 1: "one change"}.get(changes, f"{changes} changes")
+    return f"{', '.join(parts)}; {count}"
+
+
+def story_html(table: pd.DataFrame, emotions: Sequence[str]) -> str:
+    """A sentence and a chart for each person. The page's script moves the playhead and seeks on a click."""
+    seen = table.dropna(subset=["person"])
+    if seen.empty:
+        return ""
+    end = max(float(table["time"].max()), 0.1)
+    people = [rows for _, rows in seen.groupby("person")]
+    rows = []
+    for number, person in enumerate(people, 1):
+        name = f"Person {number}: " if len(people) > 1 else ""
+        sentence = html.escape(name + story(person))
+        rows.append(f'<p class="person">{sentence}</p>{chart_svg(person, emotions, end, sentence)}')
+    names = "".join(f'<li style="--c:{color_of(name)}"><i></i>{html.escape(name)}</li>' for name in emotions)
+    hint = "Thick: smoothed; thin: each frame. Click a moment to see it."
+    return f'<div class="story">{"".join(rows)}<ul class="legend">{names}</ul><p class="hint">{hint}</p></div>'
+
+
+def chart_svg(rows: pd.DataFrame, emotions: Sequence[str], end: float, description: str) -> str:
+    """Lines over time, (0, 1) from bottom to top; broken where the person was out of sight for a second."""
+    rows = rows.iloc[:: max(1, len(rows) // MAX_POINTS)]
+    times = rows["time"].to_numpy()
+    lines = []
+    for name in emotions:
+        for column, kind in ((name, "raw"), (f"{name}_smooth", "even")):
+            path = path_of(times, rows[column].to_numpy(float), end)
+            lines.append(f'<path class="{kind}" style="--c:{color_of(name)}" d="{path}"/>')
+    ticks = "".join(
+        f'<text x="{WIDTH * t / end:.0f}" y="{HEIGHT + 16}">{t:g} s</text>' for t in np.arange(0, end, nice_step(end))
+    )
+    return (
+        f'<svg class="chart" data-end="{end:.3f}" viewBox="0 -6 {WIDTH} {HEIGHT + 28}" role="img" '
+        f'aria-label="Scores over time. {description}"><rect class="field" width="{WIDTH}" height="{HEIGHT}"/>'
+        f'{"".join(lines)}{ticks}<line class="playhead" x1="0" x2="0" y1="-6" y2="{HEIGHT}"/></svg>'
+    )
+
+
+def path_of(times: NDArray[np.float64], values: NDArray[np.float64], end: float) -> str:
+    parts = []
+    for index, (time, value) in enumerate(zip(times, values, strict=True)):
+        letter = "M" if index == 0 or time - times[index - 1] > 1 else "L"
+        parts.append(f"{letter}{WIDTH * time / end:.1f},{HEIGHT * (1 - value):.1f}")
+    return "".join(parts)
+
+
+def nice_step(end: float) -> float:
+    """Seconds between the ticks."""
+    return next((step for step in (0.5, 1, 2, 5, 10) if end / step <= 8), 30)

@@ -1,0 +1,229 @@
+"""The clip tab: a short clip in; the annotated clip, linked with its scores over time, a summary, and files out."""
+
+import base64
+import html
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import gradio as gr
+import pandas as pd
+from clip_story import smooth_table, story_html
+from gradio.data_classes import FileData
+from server.uploads import NotAnUploadError, Uploads
+
+from gimefive_hf import ExpressionRecognizer
+from gimefive_hf.explain import METHODS
+from gimefive_hf.video.analysis import VideoSummary, annotate_video
+
+MAX_SECONDS = 30
+NO_HEAT_MAP = "none"
+# Fast enough to be made for every frame of a clip.
+FAST_METHODS = [name for name in METHODS if name in ("grad-cam", "activations", "layer-cam", "grad-cam++")]
+EXAMPLE = Path(__file__).parent / "examples" / "changing_face.mp4"
+ABOUT_EXAMPLE = (
+    "Nobody made these expressions: one photo of a face at rest was bent by moving its landmarks, into a smile, back, "
+    "and into surprise."
+)
+# The page keeps the clip, and sends it anew with each analysis: nothing stays on the server between them.
+SEND_CLIP = "(_, ...settings) => window.gimefive.sendClip(settings)"
+CHOOSER = f"""<label class="chooser"><input type="file" id="clip-file" accept="video/*,.mkv,.avi,.webm">
+<span><b>Choose a clip</b>, or drop it here</span>
+<small>The first {MAX_SECONDS} seconds are taken, up to 20 MB.</small></label>
+<video id="clip-in" controls muted playsinline hidden></video><p id="clip-name" class="note" role="status"></p>"""
+
+
+class Clip(gr.Video):
+    """A video input whose function gets (name, path) of the upload as it came, or None; the function drops it."""
+
+    is_template = True  # in the browser it is the gr.Video it derives from
+
+    uploads: Uploads
+
+    def kept_in(self, uploads: Uploads) -> Self:
+        """Name the ledger; no parameter, because Gradio reads a component's settings off its signature."""
+        self.uploads = uploads
+        return self
+
+    def preprocess(self, payload: FileData | None) -> tuple[str, Path] | None:
+        if payload is None:
+            return None
+        if not self.uploads.is_claimed(payload.path):
+            raise gr.Error(str(NotAnUploadError()), print_exception=False)
+        return payload.orig_name or "clip", Path(payload.path)
+
+
+def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
+    """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
+    with gr.Column(elem_id="clip-page"):
+        with gr.Column(elem_id="clip-input", min_width=0):
+            gr.HTML(CHOOSER, elem_id="clip-chooser", padding=False)
+            clip = Clip(elem_classes="unseen", label="clip").kept_in(uploads)
+            with gr.Row():
+                start = gr.Button("Analyse", variant="primary", elem_id="clip-start")
+                example = gr.Button("Use the example clip", elem_id="clip-example")
+            with gr.Accordion("Settings", open=False):
+                method = gr.Dropdown([*FAST_METHODS, NO_HEAT_MAP], value=NO_HEAT_MAP, label="Heat map")
+                every = gr.Slider(1, 10, value=2, step=1, label="Analyse every … frame")
+                landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="clip-landmarks")
+            gr.HTML(
+                '<p class="note">Deleted from the server as soon as it is analysed; only this page keeps the clip.</p>',
+                padding=False,
+            )
+        with gr.Column(elem_id="clip-result", min_width=0):
+            status = gr.HTML(
+                '<p class="status">Choose a clip, or the example.</p>', elem_id="clip-status", padding=False
+            )
+            result = gr.HTML(elem_id="clip-annotated", padding=False)
+
+    def show(name: str, path: Path, settings: tuple, progress: gr.Progress) -> tuple[str, str]:
+        try:
+            video, table, summary = analyse(fer, path, *settings, progress, uploads)
+        except ValueError as error:
+            message = html.escape(str(error).replace(path.name, name, 1))
+            return f'<p class="status problem">{message}</p>', ""
+        note = f'<p class="note">{ABOUT_EXAMPLE}</p>' if path == EXAMPLE else ""
+        return describe(summary) + note, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
+
+    def run(upload, method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
+        if upload is None:
+            return '<p class="status problem">Choose a clip first.</p>', ""
+        name, path = upload
+        try:
+            return show(name, path, (method_name, int(step), landmarks_on), progress)
+        finally:
+            uploads.drop(str(path))
+
+    def run_example(method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
+        return show(EXAMPLE.name, EXAMPLE, (method_name, int(step), landmarks_on), progress)
+
+    settings, outputs = [method, every, landmarks], [status, result]
+    options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status]}
+    options |= {"concurrency_limit": 1, "concurrency_id": "video"}
+    start.click(run, [clip, *settings], outputs, js=SEND_CLIP, **options)
+    example.click(run_example, settings, outputs, **options)
+    add_endpoint(fer, clip, uploads)
+
+
+def add_endpoint(fer: ExpressionRecognizer, clip: Clip, uploads: Uploads) -> None:
+    """`/predict_video` for programs."""
+
+    def predict(clip: tuple[str, Path] | None, every: float = 1) -> dict[str, Any]:
+        """
+        The persons in a clip and their scores over time.
+
+        Args:
+            clip: an uploaded video of up to 20 MB; its first 30 seconds are taken.
+            every: analyse each so many-th frame, from 1 to 100.
+
+        Returns:
+            `rows` (one per person and analysed frame, with the columns of `gimefive video --timeline`; `_smooth` is
+            the mean around the moment), `frames`, `broken`, `without_face`, `persons`.
+        """
+        if clip is None:
+            raise gr.Error("expected a video", print_exception=False)
+        name, path = clip
+        try:
+            if not 1 <= (every or 0) <= 100:
+                raise ValueError(f"expected `every` from 1 to 100; got {every}")
+            _, table, summary = analyse(fer, path, NO_HEAT_MAP, int(every), False, None, uploads, annotate=False)
+        except ValueError as error:
+            raise gr.Error(str(error).replace(path.name, name, 1), print_exception=False) from None
+        finally:
+            uploads.drop(str(path))
+        rows = table.astype(object)  # pandas writes None where a cell is empty
+        return {
+            "rows": rows.where(rows.notna(), None).to_dict("records"),
+            "frames": summary.frames,
+            "broken": summary.broken,
+            "without_face": summary.without_face,
+            "persons": summary.persons,
+        }
+
+    step = gr.Number(1, visible=False, label="every")
+    options: dict[str, Any] = {"api_name": "predict_video", "concurrency_limit": 1, "concurrency_id": "video"}
+    gr.Button(visible=False).click(predict, [clip, step], gr.JSON(visible=False, label="result"), **options)
+
+
+def analyse(
+    fer: ExpressionRecognizer,
+    path: Path,
+    method: str,
+    every: int,
+    landmarks: bool,
+    progress: gr.Progress | None,
+    uploads: Uploads,
+    annotate: bool = True,
+) -> tuple[bytes, pd.DataFrame, VideoSummary]:
+    """The annotated clip (mp4) and its timeline; the files are gone when it returns. Ends early when nobody waits."""
+    gone = (lambda: False) if path == EXAMPLE else (lambda: not uploads.holds(str(path)))
+    with tempfile.TemporaryDirectory(dir=uploads.folder) as place:
+        video, table = Path(place) / "annotated.mp4", Path(place) / "timeline.csv"
+        summary = annotate_video(
+            fer,
+            path,
+            video if annotate else None,
+            table,
+            explain=None if method == NO_HEAT_MAP else method,
+            landmarks=landmarks,
+            every=every,
+            max_seconds=MAX_SECONDS,
+            stop=gone,
+            progress=teller(progress),
+        )
+        rows = smooth_table(pd.read_csv(table), fer.emotions, fer.predictor.threshold)
+        return video.read_bytes() if annotate else b"", rows, summary
+
+
+def teller(progress: gr.Progress | None) -> Callable[[int, int | None], None]:
+    """Says how far an analysis is and how long it will still take."""
+    start = time.monotonic()
+
+    def tell(done: int, total: int | None) -> None:
+        if progress is not None and total:
+            left = (time.monotonic() - start) * (total - done) / max(done, 1)
+            text = f"about {left:.0f} s left" if done > 5 and left >= 1 else "analysing"
+            progress((done, max(done, total)), desc=text, unit="frames")
+
+    return tell
+
+
+def describe(summary: VideoSummary) -> str:
+    """What was found, in a sentence or two."""
+    persons = "One person" if summary.persons == 1 else f"{summary.persons} persons"
+    if not summary.persons:
+        return f'<p class="status">No face found in {summary.analysed} frames.</p>'
+    text = f"{persons} in {summary.analysed} analysed frames of {summary.frames}."
+    if summary.without_face:
+        text += f" {summary.without_face} frames show no face."
+    if summary.broken:
+        text += f" {summary.broken} frames are broken and were passed over."
+    if summary.stopped:
+        text += f" Only the first {MAX_SECONDS} seconds were taken."
+    return f'<p class="status">{text}</p>'
+
+
+def data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def video_html(video: bytes) -> str:
+    """A player that carries its clip, so that the server need not keep a file for it."""
+    return (
+        '<video id="clip-out" controls autoplay muted loop playsinline aria-label="The annotated clip" '
+        f'src="{data_url("video/mp4", video)}"></video>'
+    )
+
+
+def links_html(video: bytes, table: pd.DataFrame) -> str:
+    """Both results to take away; the page's script lends the player's clip to the first link."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False)
+    return (
+        '<p class="links"><a id="clip-video" download="gimefive.mp4" href="#" data-of="clip-out">⬇ annotated clip</a> '
+        f'<a id="clip-table" download="gimefive.csv" href="{data_url("text/csv", buffer.getvalue().encode())}">'
+        "⬇ table (CSV)</a></p>"
+    )

@@ -5,7 +5,7 @@ import pandas as pd
 from gimefive_hf.emotions import EMOTIONS
 
 from .corpora import title_of
-from .queries import find_row, percent_text, tested_corpora
+from .queries import aligned_predictions, find_row, percent_text, right_of, tested_corpora
 from .store import Store
 
 LEAST_IMAGES = 30  # of a class; a recall of fewer images says next to nothing
@@ -44,6 +44,15 @@ def worst_corruption(store: Store, model: str) -> pd.Series | None:
     return rows.nsmallest(1, "value").iloc[0] if len(rows) else None
 
 
+def as_given(store: Store, model: str, row: pd.Series) -> float | None:
+    """Accuracy on the very images of a corrupted row, uncorrupted; None if the store has not all of them."""
+    table = store.predictions
+    chosen = table["model"].eq(model) & table["protocol"].eq(row["protocol"]) & table["corpus"].eq(row["corpus"])
+    aligned = aligned_predictions(store, model, [row["corpus"]])
+    aligned = aligned[aligned["source"].isin(table[chosen]["source"])]
+    return float(right_of(aligned).mean()) if len(aligned) == row["n_scored"] else None
+
+
 def class_sentence(store: Store, model: str) -> str | None:
     row = weakest_class(store, model)
     if row is None:
@@ -62,10 +71,10 @@ def corruption_sentence(store: Store, model: str) -> str | None:
     if row is None:
         return None
     _, name, strength = row["protocol"].split("/")
-    aligned = find_row(store, model, corpus=row["corpus"])
+    aligned = as_given(store, model, row)
     text = f"{name.replace('_', ' ')} at strength {strength} of 5, with an accuracy of {percent_text(row)} images of "
     text += title_of(row["corpus"])
-    return f"{text} ({percent_text(aligned, n=False)} as given)." if aligned is not None else f"{text}."
+    return f"{text} ({100 * aligned:.1f} % of the same images as given)." if aligned is not None else f"{text}."
 
 
 def corpus_sentence(store: Store, model: str) -> str | None:

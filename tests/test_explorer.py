@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import runpy
 import shutil
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.request
 import zipfile
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from streamlit.testing.v1 import AppTest
 
 from evaluation.queries import aligned_predictions, right_of
 from evaluation.store import CURVE_COLUMNS, read_store, write_curves
+from evaluation.weak_spots import weak_spots, worst_corruption
 from gimefive_hf.commands import explorer as command_explorer
 from gimefive_hf.emotions import EMOTIONS
 
@@ -86,7 +89,7 @@ def texts(app: AppTest) -> str:
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
     "page_attention": (4, "Mean over 50 test images"),
-    "page_calibration": (2, "300 images in"),
+    "page_calibration": (3, "300 images in"),
     "page_classes": (2, "300 images"),
     "page_compare": (1, "shared images"),
     "page_cross_dataset": (1, "number of test images n"),
@@ -277,3 +280,53 @@ def answers(port: int, alive) -> bool:
         except OSError:
             time.sleep(0.2)
     return False
+
+
+def test_the_weakest_spot_links_to_its_own_images():
+    """Corpus, label and commonest answer stand in the link, and the page that it opens shows those."""
+    text = texts(open_page("page_overview"))
+    query = dict(parse_qsl(urlsplit(re.search(r"\((failures\?[^)]+)\)", text)[1]).query))
+    assert set(query) == {"model", "corpus", "label", "predicted"}
+    app = open_page("page_failures", **query)
+    wrong = app.dataframe[-1].value
+    assert set(wrong["label"]) == {query["label"]} and set(wrong["predicted"]) == {query["predicted"]}
+    sentence = re.search(r"Weakest spot:\*\* (.*)", text)[1]
+    assert f"labelled {query['label']} in the test split of {query['corpus']}" in sentence
+    assert f"({len(wrong)}) for {query['predicted']}" in sentence
+
+
+def test_filters_also_filter_the_explained(store_folder):
+    explained = pd.read_csv(store_folder / "failures.csv")
+    chosen = explained.iloc[0]
+    app = open_page("page_failures", corpus="RAF-DB", label=chosen["label"], predicted=chosen["predicted"])
+    cards = [part.value for part in app.markdown if "taken for **" in part.value]
+    assert cards and all(f"**{chosen['label']}**, taken for **{chosen['predicted']}**" in card for card in cards)
+    label = next(name for name in EMOTIONS if name not in set(explained["label"]))
+    assert "has been explained" in texts(open_page("page_failures", corpus="RAF-DB", label=label))
+
+
+def test_a_corruption_is_compared_on_the_same_images(store_folder):
+    store = read_store(store_folder)
+    row = worst_corruption(store, "gimefive")
+    drawn = store.predictions[
+        (store.predictions["model"] == "gimefive") & (store.predictions["protocol"] == row["protocol"])
+    ]
+    aligned = aligned_predictions(store, "gimefive", [row["corpus"]]).set_index("source").loc[drawn["source"]]
+    expected = 100 * right_of(aligned.reset_index()).mean()
+    assert f"({expected:.1f} % of the same images as given)" in weak_spots(store, "gimefive")["Worst corruption"]
+
+
+def test_leaderboard_tells_measured_from_quoted_and_keeps_numbers():
+    board = open_page("page_overview").dataframe[0].value
+    assert board["model"].tolist() == ["gimefive", "peer", "paper: gamma"]
+    assert board["source"].tolist() == ["●", "●", "◇"]
+    assert board["RAF-DB accuracy"].dtype == float and board["RAF-DB accuracy"].iloc[2] == 0.865
+    assert np.isnan(board["milliseconds"]).all()  # nobody has measured it
+
+
+def test_maps_keep_infernos_colours_and_their_shape(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXPLORER))
+    charts = runpy.run_path(str(EXPLORER / "explorer_charts.py"))
+    figure = charts["face_maps"]({"a": np.zeros((2, 8, 8))}, ["x", "y"], np.full((68, 2), 4.0), "title")
+    assert figure.data[0].colorscale[0][1] == "#000005"  # not the #000004 that Streamlit's theme replaces
+    assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis2.scaleanchor == "x2"

@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 from plotly.subplots import make_subplots
 
 from gimefive_hf.drawing.colors import EMOTION_COLORS, MODEL_COLORS
 
 # Okabe and Ito (2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
+# Of what must be seen on white and on black.
+VISIBLE = "#888888"
 # One colour per emotion and per model, on every page and in the demo.
 OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COLORS).items()}
 # One colour per emotion and per model, on every page and in the demo.
@@ -21,6 +24,8 @@ MODELS = {
     "face-api": "#CC79A7",
     "fer-mini-xception": "#56B4E9",
 }
+# Streamlit's theme takes Inferno's first colour, #000004, for one of its own placeholders and replaces it.
+INFERNO = [[share, color if share else "#000005"] for share, color in get_colorscale("Inferno")]
 LAYOUT = {"margin": {"l": 10, "r": 10, "t": 40, "b": 10}, "legend": {"orientation": "h", "y": -0.2}}
 # Hover text of a heat map's cell.
 CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
@@ -31,10 +36,10 @@ def color_of(name: str, number: int) -> str:
     return OWN_COLORS.get(name, COLORS[number % len(COLORS)])
 
 
-def error_bars(table: pd.DataFrame, axis: str) -> dict:
+def error_bars(table: pd.DataFrame, axis: str, color: str | None = None) -> dict:
     """The plotly error bars of columns value, low, high; none where the interval is not known."""
     above, below = (table["high"] - table["value"]).clip(lower=0), (table["value"] - table["low"]).clip(lower=0)
-    return {f"error_{axis}": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2}}
+    return {f"error_{axis}": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2, "color": color}}
 
 
 def interval_bars(table: pd.DataFrame, x: str, group: str, title: str) -> go.Figure:
@@ -48,7 +53,7 @@ def interval_bars(table: pd.DataFrame, x: str, group: str, title: str) -> go.Fig
             marker_color=color_of(str(name), number),
             customdata=np.stack([part["low"], part["high"], part["n"]], 1),
             hovertemplate="%{x}: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[2]:,}",
-            **error_bars(part, "y"),
+            **error_bars(part, "y", VISIBLE),
         )
     figure.update_layout(title=title, barmode="group")
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
@@ -123,16 +128,47 @@ def reliability_diagram(table: pd.DataFrame, title: str) -> go.Figure:
     figure.add_scatter(
         x=table["confidence"],
         y=table["value"],
-        mode="lines+markers",
-        marker={"size": 6 + 24 * np.sqrt(table["n"] / table["n"].max()), "color": COLORS[0]},
+        mode="markers+text",  # no line: a bin of three images would drag it
+        text=table["n"].map("{:,}".format),
+        textposition="bottom right",
+        marker={"size": 6 + 18 * np.sqrt(table["n"] / table["n"].max()), "color": COLORS[0]},
         customdata=table["n"],
         hovertemplate="confidence %{x:.2f}: %{y:.1%} right of %{customdata:,}<extra></extra>",
         name="bins, larger for more images",
         **error_bars(table, "y"),
     )
     figure.update_layout(title=title, xaxis_title="mean confidence of the bin", yaxis_title="share right")
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    lowest = float(table["confidence"].min()) - 0.03
+    figure.update_xaxes(range=[lowest, 1.04], tickformat=".0%")
+    figure.update_yaxes(range=[min(lowest, float(table["low"].min())) - 0.02, 1.04], tickformat=".0%")
+    return figure
+
+
+def risk_coverage(table: pd.DataFrame, chosen: float | None, title: str) -> go.Figure:
+    """Columns "share answered" and "accuracy of answers" per threshold; a star at the model's own threshold."""
+    figure = go.Figure(layout=LAYOUT)
+    risk = 1 - table["accuracy of answers"]
+    figure.add_scatter(
+        x=table["share answered"],
+        y=risk,
+        mode="lines",
+        line={"color": COLORS[0]},
+        customdata=table["threshold"],
+        hovertemplate="threshold %{customdata:.2f}: %{x:.1%} answered, %{y:.1%} of them wrong<extra></extra>",
+        name="every threshold",
+    )
+    if chosen:
+        at = (table["threshold"] - chosen).abs().idxmin()
+        figure.add_scatter(
+            x=[table["share answered"][at]],
+            y=[risk[at]],
+            mode="markers",
+            marker={"symbol": "star", "size": 16, "color": COLORS[3]},
+            name=f"the model's own threshold, {chosen:.2f}",
+        )
+    figure.update_layout(title=title, xaxis_title="share answered", yaxis_title="share of answers that is wrong")
+    figure.update_xaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
 
 
@@ -178,7 +214,7 @@ def face_maps(
     figure = make_subplots(len(maps), len(titles), column_titles=titles, row_titles=list(maps), vertical_spacing=0.02)
     for row, (name, faces) in enumerate(maps.items(), 1):
         for column, face in enumerate(faces, 1):
-            scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": "Inferno", "zmin": 0}
+            scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": INFERNO, "zmin": 0}
             scale |= {"zmax": float(np.nanmax(np.abs(faces)))} if np.isfinite(faces).any() else {}
             hover = f"{name}: %{{z:.2f}}<extra></extra>"
             # Every second pixel: the maps come from a grid of 7×7, so nothing is lost, and the page is light.
@@ -199,4 +235,32 @@ def face_maps(
     figure.update_layout(LAYOUT, title=title, height=90 + 190 * len(maps), showlegend=False, margin_t=80)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")
+    for number in range(1, len(maps) * len(titles) + 1):  # square, however wide the page is
+        axis = "" if number == 1 else number
+        figure.update_layout({f"yaxis{axis}": {"scaleanchor": f"x{axis}", "constrain": "domain"}})
+        figure.update_layout({f"xaxis{axis}": {"constrain": "domain"}})
+    return figure
+
+
+def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Figure:
+    """Accuracy against a cost, logarithmic, from columns model, x, value, low, high, kind ("a model" or a study)."""
+    figure = go.Figure(layout=LAYOUT)
+    for kind, part in table.groupby("kind", sort=False):
+        own = [color_of(name, 7) for name in part["model"]]
+        figure.add_scatter(
+            x=part[x],
+            y=part["value"],
+            mode="markers+text"
+            if kind == "a model"
+            else "markers",  # the networks of a study stand too close for names
+            text=part["model"],
+            textposition="top center",
+            name=str(kind),
+            marker={"size": 11, "color": own, "symbol": "circle" if kind == "a model" else "circle-open"},
+            hovertemplate="%{text}: %{y:.1%} at %{x:.3g}<extra></extra>",
+            **error_bars(part, "y", VISIBLE),
+        )
+    figure.update_layout(title=title, xaxis_title=x_title, yaxis_title="accuracy")
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(tickformat=".0%")
     return figure

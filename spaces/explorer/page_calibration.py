@@ -1,15 +1,26 @@
 """Are the scores worth their face value?"""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import interval_bars, reliability_diagram
+from explorer_charts import dot_plot, reliability_diagram, risk_coverage
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import confidence_bins, mean_interval, reliability
 from evaluation.queries import aligned_predictions, find_row, order_models, percent_text, tested_corpora
 from evaluation.rows import class_scores
+from gimefive_hf.bundled import resolve_checkpoint
+
+
+def model_threshold(name: str) -> float | None:
+    """The confidence under which a checkpoint of the package answers "no clear emotion"; None for other models."""
+    path = Path(resolve_checkpoint(name)) / "config.json"
+    return json.loads(path.read_text()).get("confidence_threshold") if path.is_file() else None
+
 
 store = start_page(
     "Calibration",
@@ -39,7 +50,7 @@ show_chart(
     f"{len(frame):,} images in {len(table)} of 15 bins; 95 % bootstrap intervals of the share that is right.",
 )
 confidence = probabilities.max(1)
-thresholds = np.linspace(0, 0.95, 20)
+thresholds = np.linspace(0, 0.95, 96)
 kept = [confidence >= t for t in thresholds]
 abstain = pd.DataFrame(
     [
@@ -49,13 +60,16 @@ abstain = pd.DataFrame(
     columns=["threshold", "share answered", "accuracy of answers", "n"],
 )
 st.subheader("If it may abstain")
-st.dataframe(
-    abstain.style.format(
-        {"threshold": "{:.2f}", "share answered": "{:.1%}", "accuracy of answers": "{:.1%}", "n": "{:,}"}
-    ),
-    hide_index=True,
+show_chart(
+    risk_coverage(abstain, model_threshold(model), "risk against coverage: fewer answers, fewer wrong ones"),
+    abstain,
+    f"abstention-{model}-{corpus}",
+    f"Answers whose confidence is below a threshold are not given. Out of {len(frame):,} images.",
 )
-st.caption(f"Answers below the threshold are not given. Out of {len(frame):,} images.")
+with st.expander("As a table"):
+    percent = st.column_config.NumberColumn(format="percent")
+    columns = {"share answered": percent, "accuracy of answers": percent}
+    st.dataframe(abstain[::5], hide_index=True, column_config=columns)
 
 st.subheader("All models")
 rows = []
@@ -65,7 +79,7 @@ for name in order_models(store):
         rows.append([name, title_of(corpus), row["value"], row["low"], row["high"], row["n_scored"]])
 table = pd.DataFrame(rows, columns=["model", "test split", "value", "low", "high", "n"])
 show_chart(
-    interval_bars(table, "model", "test split", "expected calibration error, lower is better"),
+    dot_plot(table, "model", "test split", "expected calibration error, lower is better"),
     table,
     f"calibration-errors-{corpus}",
     f"95 % bootstrap intervals; {table['n'].max():,} images.",

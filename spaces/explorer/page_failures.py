@@ -20,7 +20,7 @@ from explorer_store import (
 
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import aligned_predictions, tested_corpora
+from evaluation.queries import aligned_predictions, order_models, right_of, tested_corpora
 from evaluation.rows import class_scores, image_groups
 from evaluation.store import Store, read_arrays
 from gimefive_hf.emotions import EMOTIONS
@@ -52,7 +52,10 @@ def stored_maps(model: str, rows: int) -> np.ndarray | None:
 
 
 def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path | None) -> None:
-    """The failures that `training.failures` has explained, as far as they are among `answers`: pictures, and why."""
+    """
+    The failures that `training.failures` has explained, as far as they are among `answers`, of the chosen label and
+    answer: pictures, and why.
+    """
     table = store.extras.get("failures")
     if table is None or not (table["model"] == model).any():
         st.info(
@@ -70,6 +73,11 @@ def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path
             f"These were explained with other weights than those of the stored predictions: "
             f"`python -m training.failures --model {model} --data DIR` renews them."
         )
+    part = part[(label == "any") | (part["label"] == label)]
+    part = part[(predicted == "any") | (part["predicted"] == predicted)]
+    if not len(part):
+        st.info("No failure with this label and answer has been explained; all of them are listed below.")
+        return
     kind = choose("Kind", [name for name in ABOUT if name in set(part["kind"])], "kind")
     part = part[part["kind"] == kind]
     images = part.groupby("corpus")["images"].first().sum()
@@ -103,7 +111,7 @@ def show_failure(row, maps: np.ndarray | None, folder: Path | None) -> None:
     if maps is not None:  # of a near tie that is right, answer and label have the same map
         shown += [draw_heat(heat, picture) for heat in (maps if row.predicted != row.label else maps[:1])]
     if shown:
-        st.image(shown, width=72)
+        st.image(shown, width=104)
     verdict = "taken for" if row.predicted != row.label else "rightly taken for"
     st.markdown(f"**{row.label}**, {verdict} **{row.predicted}** ({row.probability:.0%})")
     st.caption(f"{row.evidence}. {row.reason}. {row.corpus}: {row.source}")
@@ -124,6 +132,17 @@ def all_answers(frame: pd.DataFrame) -> pd.DataFrame:
             "group": image_groups(frame),
         }
     )
+
+
+def agreement(store: Store, wrong: pd.DataFrame, models: list[str]) -> np.ndarray:
+    """How many of the other models are right on each image, int (n,)."""
+    count = np.zeros(len(wrong), int)
+    keys = pd.MultiIndex.from_frame(wrong[["corpus", "image"]])
+    for name in models:
+        frame = aligned_predictions(store, name, wrong["corpus"].unique())
+        known = pd.Series(right_of(frame), pd.MultiIndex.from_frame(frame[["corpus", "source"]]))
+        count += known.reindex(keys, fill_value=False).to_numpy(bool)
+    return count
 
 
 def show_shares(table: pd.DataFrame, title: str, key: str) -> None:
@@ -164,12 +183,16 @@ st.subheader("All wrong answers")
 of_label = table if label == "any" else table[table["label"] == label]
 wrong = of_label[of_label["label"] != of_label["predicted"]]
 wrong = wrong if predicted == "any" else wrong[wrong["predicted"] == predicted]
-wrong = wrong.sort_values("confidence", ascending=False).drop(columns="group")
+others = [name for name in order_models(store) if name != model]
+wrong["other models right"] = agreement(store, wrong, others)
+orders = {"confidence": "confidence", "how many other models are right": "other models right"}
+order = orders[choose("Sort by", list(orders), "sort")]
+wrong = wrong.sort_values([order, "confidence"], ascending=False).drop(columns="group")
 asked = "" if label == "any" else f" of {label}"
 st.caption(
     f"{len(wrong):,} of {len(of_label):,} test images{asked} of {title_of(corpus)}"
     + (" are wrong." if predicted == "any" else f" are taken for {predicted}.")
-    + " The most confident first."
+    + f" Other models: {', '.join(others) or 'none'}."
 )
 stop_without(len(wrong) > 0, "No such mistakes.")
 percent = st.column_config.NumberColumn(format="percent")

@@ -9,6 +9,49 @@ from evaluation.corpora import corpus_titles, title_of
 from evaluation.metrics import mean_interval
 from evaluation.queries import FLAGSHIP, aligned_predictions, find_row, order_models, right_of
 from evaluation.rows import image_groups
+from evaluation.store import Store
+
+
+def corrupted_answers(store: Store, name: str, corpus: str) -> pd.DataFrame:
+    """One row per image, corruption and strength: whether the model is right."""
+    frame = store.predictions
+    chosen = (frame["model"] == name) & (frame["corpus"] == corpus) & frame["protocol"].str.startswith("corrupted")
+    frame = frame[chosen]
+    parts = frame["protocol"].str.split("/", expand=True)
+    return pd.DataFrame(
+        {
+            "image": frame["source"].to_numpy(),
+            "corruption": parts[1].str.replace("_", " ").to_numpy(),
+            "strength": parts[2].astype(int).to_numpy(),
+            "right": right_of(frame).astype(float),
+        }
+    )
+
+
+def corruption_means(store: Store, names: list[str], corpus: str) -> pd.DataFrame:
+    """Mean accuracy over the corruptions by model and strength, with intervals over images."""
+    rows = []
+    for name in names:
+        for strength, part in corrupted_answers(store, name, corpus).groupby("strength"):
+            by_image = part.groupby("image")["right"].mean().to_numpy()
+            rows.append([name, strength, by_image.mean(), *mean_interval(by_image, None), len(by_image)])
+    return pd.DataFrame(rows, columns=["model", "strength", "value", "low", "high", "n"])
+
+
+def below_sentences(store: Store, first: str, names: list[str], corpus: str) -> list[str]:
+    """Where the first model is below another one under a corruption, over its strengths, on the images of both."""
+    own = corrupted_answers(store, first, corpus)
+    sentences = []
+    for name in names:
+        both = own.merge(corrupted_answers(store, name, corpus), on=["image", "corruption", "strength"])
+        for corruption, part in both.groupby("corruption") if name != first else ():
+            difference = (part["right_x"] - part["right_y"]).groupby(part["image"]).mean().to_numpy()
+            low, high = mean_interval(difference, None)
+            if high < 0:
+                text = f"**{first} falls under {name} with {corruption}**: {100 * difference.mean():+.1f} points "
+                sentences.append(f"{text}[{100 * low:+.1f}, {100 * high:+.1f}] over its strengths.")
+    return sentences or [f"Under no corruption does {first} fall under another model."]
+
 
 store = start_page(
     "Robustness",
@@ -61,16 +104,14 @@ show_chart(
 )
 if len(models) > 1:
     st.subheader("Model against model")
-    of_corpus = corrupted[corrupted["corpus"] == corpus]
-    strength = of_corpus["protocol"].str.split("/").str[2].astype(int)
-    means = of_corpus.assign(strength=strength).groupby(["model", "strength"], sort=True)
-    means = means.agg(value=("value", "mean"), n=("n_scored", "sum")).reset_index()
+    means = corruption_means(store, models, corpus)
+    if FLAGSHIP in models:
+        st.markdown(" ".join(below_sentences(store, FLAGSHIP, models, corpus)))
     show_chart(
         lines(means, "strength", "model", f"mean accuracy over the corruptions, {title_of(corpus)}", "accuracy"),
         means,
         "robustness-models",
-        "Mean over the corruptions that the store has; n counts answers, so each image once per corruption. Intervals "
-        "stand at the single corruptions above.",
+        "Mean over the corruptions that the store has; 95 % bootstrap intervals over images; n counts images.",
     )
 st.subheader("As deployed: found again by our detector in a larger scene")
 rows = []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import COLORS, LAYOUT
+from explorer_charts import LAYOUT, color_of
 from plotly import graph_objects as go
 
 import gimefive_hf
@@ -51,7 +51,10 @@ for number, part in table.groupby("face"):
     figure = go.Figure(layout=LAYOUT)
     for index, (model, bars) in enumerate(part.groupby("model", sort=False)):
         figure.add_bar(
-            x=bars["expression"], y=bars["score"], name=f"{model}: {bars['answer'].iloc[0]}", marker_color=COLORS[index]
+            x=bars["expression"],
+            y=bars["score"],
+            name=f"{model}: {bars['answer'].iloc[0]}",
+            marker_color=color_of(model, index),
         )
     figure.update_layout(title=f"face {number} of {len(faces)}", barmode="group", showlegend=True)
     figure.update_yaxes(tickformat=".0%", range=[0, 1])

@@ -1,0 +1,116 @@
+"""
+Ten questions that a reviewer asks, each answered by the explorer of the real store within two clicks, in Chromium.
+
+With GIMEFIVE_SCREENSHOTS=DIR each answer is also kept as a picture, light, dark and on a phone.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit", reason="the explorer's own requirement")
+
+ROOT = Path(__file__).parents[1]
+# Question → the clicks from the first page, and what the answer says.
+QUESTIONS = {
+    "which class of which corpus is worst": (
+        [],
+        r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises",
+    ),
+    "show me those very mistakes": (
+        ["These very mistakes"],
+        r"[\d,]+ of [\d,]+ test images of \w+ of .+ are taken for",
+    ),
+    "is the flagship better than another, or is that chance": (["Model against model"], r"On [\d,]+ shared images"),
+    "what does a millisecond buy": ([], r"what accuracy on RAF-DB costs"),
+    "does the paper's order of networks hold": (["The paper's table"], r"rank correlation with the paper's order is"),
+    "are the scores worth their face value": (["Calibration"], r"[\d,]+ images in \d+ of 15 bins"),
+    "what do people with glasses get": (["Robustness"], r"the same [\d,]+ evenly drawn images at every point"),
+    "do women and men get the same": (["Fairness"], r"permutation test p ="),
+    "how far do corpora carry": (["Cross-dataset"], r"number of test images n"),
+    "where does it look": (["Attention"], r"Mean over [\d,]+ test images"),
+}
+LOOKS = {
+    "light": {"viewport": {"width": 1280, "height": 1400}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 1400}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 1400}, "color_scheme": "light"},
+}
+
+
+@pytest.fixture(scope="module")
+def url():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"port": port, "address": "127.0.0.1", "headless": "true", "showEmailPrompt": "false"}
+    flags = [f"--server.{name}={value}" for name, value in options.items()] + ["--browser.gatherUsageStats=false"]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "spaces/explorer/app.py"), *flags]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("GIMEFIVE_STORE", None)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
+                break
+            except OSError:
+                assert process.poll() is None, "Streamlit ended"
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # starts Streamlit and opens eleven pages
+def test_every_question_is_answered_within_two_clicks(url, chromium):
+    from playwright.sync_api import sync_playwright
+
+    pictures = os.environ.get("GIMEFIVE_SCREENSHOTS")
+    assert len(QUESTIONS) == 10 and all(len(clicks) <= 2 for clicks, _ in QUESTIONS.values())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for look, options in LOOKS.items() if pictures else [("light", LOOKS["light"])]:
+            page = browser.new_context(**options).new_page()
+            for number, (question, (clicks, answer)) in enumerate(QUESTIONS.items()):
+                page.goto(url)
+                page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
+                for click in clicks:
+                    link = page.get_by_role("link", name=click)
+                    if not link.is_visible():  # a phone hides the list of pages
+                        page.get_by_test_id("stExpandSidebarButton").click()
+                    link.click()
+                found = page.get_by_text(re.compile(answer)).first
+                found.wait_for(timeout=120_000)
+                assert page.get_by_test_id("stException").count() == 0, question
+                if pictures:
+                    page.wait_for_timeout(4000)
+                    page.screenshot(path=f"{pictures}/{number}-{look}.png")
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # the same
+def test_back_restores_the_choice(url, chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{url}/failures?corpus=FER2013&label=fear&predicted=sadness")
+        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for(timeout=120_000)
+        cards = page.get_by_text("taken for").all_inner_texts()
+        assert all("fear" in text and "sadness" in text for text in cards), cards
+        page.get_by_role("link", name="Calibration").click()
+        page.get_by_text("If it may abstain").wait_for(timeout=120_000)
+        page.go_back()
+        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for(timeout=120_000)
+        browser.close()

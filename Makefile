@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 
-.PHONY: help demo live test quick test-all lint explorer check-results evaluate render flagship seven fast lock audit sbom clean
+.PHONY: help demo live test quick test-all lint explorer check-results evaluate render flagship seven fast lock audit docs sbom clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -110,6 +110,9 @@ lock:            ## write the lock files anew, after requirements.txt or require
 
 audit: $(VENV)/.installed-test            ## known vulnerabilities of the locked packages, where their database can be had
 	$(BIN)/python .ci/audit.py requirements-test.lock
+
+docs: $(VENV)/.installed-test            ## the documentation with the API reference, into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 sbom: $(VENV)/.installed-test            ## build/sbom.json: what the locked set consists of, in CycloneDX
 	mkdir -p build

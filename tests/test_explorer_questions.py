@@ -87,7 +87,12 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
                     link = page.get_by_role("link", name=click)
                     if not link.is_visible():  # a phone hides the list of pages
                         page.get_by_test_id("stExpandSidebarButton").click()
-                    link.click()
+                    if link.get_attribute("target") == "_blank":
+                        with page.expect_popup() as opened:
+                            link.click()
+                        page = opened.value
+                    else:
+                        link.click()
                 found = page.get_by_text(re.compile(answer)).first
                 found.wait_for(timeout=120_000)
                 assert page.get_by_test_id("stException").count() == 0, question

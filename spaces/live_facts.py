@@ -71,7 +71,6 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
         },
         "tracker": {
             **camel(defaults(tracking.FaceTracker)),
-            "tolerance": tracking.TOLERANCE,
             "rigid": [tracking.RIGID.start, tracking.RIGID.stop],
         },
         "smoothing": camel(defaults(ScoreSmoother)),

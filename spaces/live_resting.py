@@ -1,7 +1,7 @@
 """
 Measure faces at rest for the browser's page, with the page's own code: what its "lip corners up" is compared with.
 
-    python -m spaces.live_resting --data DIR          # the neutral faces of RAF-DB's training split
+    python -m spaces.live_resting --data DIR          # neutral faces of Muxspace's training split
 
 Writes `live/src/resting.json`: mean and standard deviation of each measure of `live/src/reasons.ts`.
 """
@@ -26,7 +26,9 @@ from training.corpora.schema import LABELS
 from .build_live import LIVE, PACKAGES, install
 
 RESULT = LIVE / "src" / "resting.json"
-CORPUS = "raf-db"
+CORPUS = "muxspace"
+# Neutral images that are looked at, evenly taken from all.
+IMAGES = 2000
 # Standard deviations from the median, by the median's own, beyond which a mesh has slipped off its face.
 SLIPPED = 6.0
 # Bundled with the page's code; meshes come on standard input, their measures go to standard output.
@@ -39,17 +41,20 @@ console.log(JSON.stringify({ names: MEASURES.map(({ name }) => name), rows }));
 
 
 def meshes(data: Path) -> NDArray[np.float32]:
-    """The meshes (n, 1404) of the neutral training images in which one face is found, in their network's pixels."""
+    """The meshes (n, 1404) of neutral training images in which one face is found, in their network's pixels."""
     detector, network = FaceDetector(), FaceNetwork("face_landmark.tflite", ("conv2d_21",))
     rows = load_corpus(CORPUS, data)["train"]
     found = []
-    for index in np.flatnonzero(label_array(rows) == LABELS.index("neutral")).tolist():
+    neutral = np.flatnonzero(label_array(rows) == LABELS.index("neutral"))
+    for index in neutral[:: max(1, len(neutral) // IMAGES)].tolist():
         image = np.array(rows[index]["image"].convert("RGB"))
         faces = detector(image)
         if len(faces) != 1:
             continue
         square = warp_square(image, mesh_transform(faces[0]), MESH_SIDE)
         found.append(network(square.astype(np.float32) / np.float32(255))[0].reshape(-1))
+    if not found:
+        raise ValueError(f"no neutral face was found in {CORPUS}")
     return np.array(found, np.float32)
 
 
@@ -59,6 +64,7 @@ def measure(found: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float64]]
     with tempfile.TemporaryDirectory() as temporary:
         program = Path(temporary) / "measure.mjs"
         bundler = [str(PACKAGES / ".bin" / "esbuild"), "--bundle", "--platform=node", "--format=esm", "--loader=ts"]
+        bundler.append("--log-level=error")
         subprocess.run([*bundler, f"--outfile={program}"], input=PROGRAM, text=True, cwd=LIVE, check=True)
         given = json.dumps(np.round(found, 3).tolist())
         done = subprocess.run(["node", str(program)], input=given, capture_output=True, text=True)

@@ -34,8 +34,8 @@ export interface Facts {
   };
   mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
   tracker: {
-    searchEvery: number; searchEmptyEvery: number; keep: number; maxNear: number; detectEvery: number;
-    maxStep: number; minGiou: number; tolerance: number; rigid: [number, number];
+    searchEvery: number; keep: number; maxNear: number; detectEvery: number;
+    maxStep: number; minGiou: number; rigid: [number, number];
   };
   smoothing: { timeConstant: number; hold: number };
   regions: {

@@ -39,6 +39,7 @@ class Page {
   /** Seconds of the camera's frames, in which a slow machine's long frame counts as `LONGEST_STEP` at most. */
   private clock = { seconds: 0, last: 0 };
   private readonly pace: { time: number; ms: number }[] = [];
+  private frames = 0;
 
   constructor(private readonly facts: Facts, private readonly engine: Engine) {
     this.memory = new People(facts);
@@ -156,7 +157,7 @@ class Page {
     const fps = this.pace.length / Math.max((now - this.pace[0]!.time) / 1000, 1e-3);
     const speed = $("speed");
     if (this.pace.length > 5) speed.textContent = `${fps.toFixed(0)} frames/s · ${ms.toFixed(0)} ms`;
-    const stages = { fps, ms, ...timing, dropped: this.camera.dropped };
+    const stages = { frames: ++this.frames, fps, ms, ...timing, dropped: this.camera.dropped };
     speed.dataset.stages = JSON.stringify(stages);
     speed.title = `pixels ${timing.pixels.toFixed(1)} ms, faces and landmarks ${timing.faces.toFixed(1)} ms, scores ${timing.scores.toFixed(1)} ms; ${this.camera.dropped} frames dropped`;
   }

@@ -58,11 +58,14 @@ export class People {
     const neutral = this.facts.emotions.findIndex(({ name }) => name === "neutral");
     const scores = memory.baseline ? againstRest(face.scores, memory.baseline.scores, neutral) : face.scores;
     const smoothed = memory.smoother.update(scores, time);
-    const confidence = smoothed[memory.smoother.dominant]!;
+    // the held name is held among clear ones only: on a slow machine, holding lasts longer than a face does
+    const held = memory.smoother.dominant;
+    const index = smoothed[held]! >= this.facts.threshold ? held : argmax(smoothed);
+    const confidence = smoothed[index]!;
     memory.recent = [...memory.recent.filter((one) => time - one.time <= STABILITY_SECONDS), { time, scores: face.scores }];
     return {
       number: face.person, face, smoothed, confidence,
-      label: nameOf(memory.smoother.dominant, confidence, this.facts),
+      label: nameOf(index, confidence, this.facts),
       stability: stability(memory.recent.map((one) => one.scores)),
       measures: memory.measures.update(fresh, time),
       baseline: memory.baseline,

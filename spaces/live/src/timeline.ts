@@ -6,7 +6,7 @@ import type { Sample } from "./session";
 /** Seconds that are shown. */
 export const SPAN = 60;
 /** Seconds without a sample that break the picture. */
-const GAP = 0.6;
+const GAP = 1.5;
 
 interface Place {
   left: number;

@@ -6,6 +6,9 @@ import type { Facts } from "./facts";
 import type { LandmarkDetector, Landmarks } from "./landmarks";
 import type { Picture } from "./pixels";
 
+/** Pieces of the frame that are searched with one frame at most. */
+const MOST_PIECES = 2;
+
 /** A person in a frame; the number, from 1, stays the same while the person is in sight. */
 export interface Sighting {
   person: number;
@@ -26,7 +29,7 @@ export class FaceTracker {
   private tracks: Track[] = [];
   private nextPerson = 1;
   private lastSearch = -Infinity;
-  private piecesDone = 0;
+  private place = 0;
   private lastTime = -Infinity;
 
   constructor(
@@ -83,18 +86,20 @@ export class FaceTracker {
     return { detection, landmarks };
   }
 
-  /** Look for further faces, in the pieces that are due or everywhere. */
-  private async search(picture: Picture, time: number, known: Detection[], inSight: boolean): Promise<Detection[]> {
-    const { searchEvery, searchEmptyEvery, tolerance } = this.facts.tracker;
-    const since = time - this.lastSearch;
-    let pieces = windows(picture.height, picture.width, this.facts.detector.tileScales, this.facts.detector.minTile);
-    if (inSight) {
-      const due = Math.floor(pieces.length * Math.min(1, (since + tolerance) / searchEvery));
-      pieces = pieces.slice(this.piecesDone, due);
-      this.piecesDone = Math.max(due, this.piecesDone);
-    } else if (since + tolerance < searchEmptyEvery) return [];
-    if (!inSight || since + tolerance >= searchEvery) [this.lastSearch, this.piecesDone] = [time, 0];
-    return this.detector.search(picture, pieces, known);
+  /**
+   * Look for further faces, a few pieces a frame. Unlike in Python, where a file's frames can wait, a slow machine takes
+   * longer to look everywhere, and while nobody is in sight the whole frame is looked at with every frame's pieces.
+   */
+  private search(picture: Picture, time: number, known: Detection[], inSight: boolean): Promise<Detection[]> {
+    const [whole, ...tiles] = windows(picture.height, picture.width, this.facts.detector.tileScales, this.facts.detector.minTile);
+    const all = [whole!, ...tiles];
+    const due = Math.max(0, time - this.lastSearch) * (all.length / this.facts.tracker.searchEvery);
+    const count = inSight ? Math.min(MOST_PIECES, Math.floor(due)) : MOST_PIECES;
+    if (count === 0) return Promise.resolve([]);
+    this.lastSearch = time;
+    const pieces = Array.from({ length: Math.min(count, all.length) }, (_, k) => all[(this.place + k) % all.length]!);
+    this.place = (this.place + count) % all.length;
+    return this.detector.search(picture, inSight ? pieces : [whole!, ...pieces], known);
   }
 
   private assignTo(found: Detection[], time: number): void {

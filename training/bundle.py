@@ -12,6 +12,8 @@ of a checkpoint that is in the package already.
 What it was trained on, the run's settings tell; they go into `trained_on.json`. Matrices are stored in half precision,
 which halves what every clone carries; the config says float32, to which they are widened when loaded. The code beside
 the weights is a link to the package's own.
+
+Afterwards `python -m tests.golden_networks` stores what the new network says, for the tests.
 """
 
 import argparse

@@ -16,6 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 
 DEMO = Path(__file__).parent / "demo"
 LIBRARY = Path(__file__).parents[1] / "gimefive_hf"
+FAITHFULNESS = Path(__file__).parents[1] / "evaluation" / "results" / "faithfulness.csv"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", ".gradio")
 
 
@@ -25,6 +26,8 @@ def assemble(folder: Path) -> list[Path]:
         raise ValueError("the library has no checkpoint in gimefive_hf/checkpoints/gimefive; the demo needs it")
     shutil.copytree(DEMO, folder, ignore=LEFT_OUT, dirs_exist_ok=True)
     shutil.copytree(LIBRARY, folder / "gimefive_hf", ignore=LEFT_OUT)
+    if FAITHFULNESS.is_file():  # what the heat maps are worth, which the page tells
+        shutil.copy(FAITHFULNESS, folder / FAITHFULNESS.name)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -10,7 +10,10 @@ APP = Path(__file__).parents[2] / "spaces" / "demo" / "app.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
+    parser.add_argument(
+        "--model",
+        help="bundled checkpoint, folder or Hub id (default: gimefive-7 where it is bundled, else gimefive)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
     parser.add_argument(

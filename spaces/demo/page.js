@@ -140,6 +140,10 @@
     clearInterval(begin);
     document.documentElement.lang ||= "en";
     stage.setAttribute("aria-live", "polite");
+    document.querySelector("#clip-status")?.setAttribute("aria-live", "polite");
+    // Gradio names these otherwise than they read.
+    document.querySelectorAll(".upload-container").forEach((button) => button.removeAttribute("aria-label"));
+    document.querySelectorAll("footer img").forEach((image) => { image.alt = ""; });
     const why = document.querySelector("#why");
     new MutationObserver(() => why.classList.remove("waiting")).observe(why, { childList: true, subtree: true });
     const wanted = new URLSearchParams(location.search).get("example");

@@ -25,6 +25,11 @@ QUALITY = 80
 # The browser offers a frame this often; while one is being processed, newer frames replace the one that waits.
 FRAME_EVERY = 0.06
 SESSION_SECONDS = 600
+BEGIN = "Allow the camera, then press the round button below it: it starts the analysis, and records nothing."
+ABOUT = (
+    "Frames are looked at in memory and forgotten; nothing is recorded. Two visitors are served at a time, for ten "
+    "minutes each at most: if nothing moves after you started, both places are taken, and yours comes by itself."
+)
 CHART_WIDTH, CHART_HEIGHT = 600, 150
 
 
@@ -54,9 +59,9 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
             with gr.Row():
                 show_heat = gr.Checkbox(True, label="Heat map", elem_id="live-heat")
                 show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")
-            gr.Markdown("Frames are processed in memory and forgotten. A session ends after ten minutes.")
+            gr.Markdown(ABOUT)
         with gr.Column(min_width=300):
-            live = gr.HTML("Press the camera's record button to begin.", elem_id="live")
+            live = gr.HTML(BEGIN, elem_id="live")
 
     def step(upload, session: Session | None, heat_on: bool, landmarks_on: bool):
         if upload is None:

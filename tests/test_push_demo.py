@@ -59,7 +59,8 @@ def test_push_to_a_loopback_hub():
 @pytest.mark.slow  # a process of its own imports torch and gradio
 def test_the_assembled_space_starts_alone(tmp_path):
     assemble(tmp_path)
-    code = "import app, gimefive_hf; page = app.build(app.open_place(), 'gimefive'); print(gimefive_hf.__file__); print(len(page.fns))"
+    code = "import app, gimefive_hf; page = app.build(app.open_place(), 'gimefive'); "
+    code += "print(gimefive_hf.__file__); print(len(page.fns))"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300

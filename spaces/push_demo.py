@@ -14,6 +14,8 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+from gimefive_hf.publishing.licence import LICENSE_FILE, LICENSE_TEXT
+
 DEMO = Path(__file__).parent / "demo"
 LIBRARY = Path(__file__).parents[1] / "gimefive_hf"
 FAITHFULNESS = Path(__file__).parents[1] / "evaluation" / "results" / "faithfulness.csv"
@@ -28,6 +30,7 @@ def assemble(folder: Path) -> list[Path]:
     shutil.copytree(LIBRARY, folder / "gimefive_hf", ignore=LEFT_OUT)
     if FAITHFULNESS.is_file():  # what the heat maps are worth, which the page tells
         shutil.copy(FAITHFULNESS, folder / FAITHFULNESS.name)
+    shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -73,7 +73,7 @@ def test_everything_is_published_linked_and_collected(small, monkeypatch, capsys
                 place = {"model": "", "dataset": "datasets/", "space": "spaces/"}[other_kind]
                 assert (f"]({server.url}/{place}{other})" in card) == (other != name)
             if kind != "dataset":
-                assert b"non-commercial" in repo.files["LICENSE-WEIGHTS.md"]
+                assert b"non-commercial" in repo.files["LICENSE.md"]
         model = server.repos["model", "user/tiny"].files
         assert {"onnx/model.onnx", "model.safetensors", "modeling_gimefive.py"} <= model.keys()
         assert b"neither calibrated nor evaluated" in model["README.md"]

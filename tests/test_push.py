@@ -62,7 +62,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "would push to private user/tiny:"
     assert [line.split()[1] for line in lines[1:-1]] == [
-        "LICENSE-WEIGHTS.md",
+        "LICENSE.md",
         "README.md",
         "bundled.py",
         "calibration.json",
@@ -91,7 +91,7 @@ def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor
         assert repo.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
         card = repo.files["README.md"].decode()
         assert "license_name: research-only-non-commercial" in card
-        assert "license_link: LICENSE-WEIGHTS.md" in card
+        assert "license_link: LICENSE.md" in card
         assert "value: 0.625" in card
         assert "| raf-db | 600 | 62.5 | 0.012 |" in card
         # Nothing of this project on the path: -I ignores the working folder and PYTHONPATH.

@@ -21,11 +21,10 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from gimefive_hf.publishing.hub import fill, listing, one_line, patiently
-from gimefive_hf.publishing.licence import LICENSE_FILE
+from gimefive_hf.publishing.licence import LICENSE_FILE, LICENSE_TEXT
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "gimefive_hf"
-CHECKPOINTS = PACKAGE / "checkpoints"
+CHECKPOINTS = ROOT / "gimefive_hf" / "checkpoints"
 COLLECTION = "GiMeFive"
 COLLECTION_ABOUT = "Facial expressions: which, how sure, and why. Models, their figures, and pages to try them."
 
@@ -77,21 +76,20 @@ def assemble_demo(folder: Path) -> None:
     from spaces.push_demo import assemble
 
     assemble(folder)
-    shutil.copyfile(PACKAGE / LICENSE_FILE, folder / LICENSE_FILE)
 
 
 def assemble_explorer(folder: Path) -> None:
     from spaces.assemble_explorer import assemble
 
     assemble(folder)
-    shutil.copyfile(PACKAGE / LICENSE_FILE, folder / LICENSE_FILE)
+    shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
 
 
 def assemble_live(folder: Path) -> None:
     from spaces.build_live import build
 
     shutil.copytree(build(folder.parent / "live-page"), folder, dirs_exist_ok=True)
-    shutil.copyfile(PACKAGE / LICENSE_FILE, folder / LICENSE_FILE)
+    shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
 
 
 def link_parts(folder: Path, part: Part, everything: list[Part], endpoint: str) -> None:

@@ -187,6 +187,7 @@ def start_record(
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
+        "device": torch.cuda.get_device_name() if PartialState().device.type == "cuda" else "cpu",
         "processes": PartialState().num_processes,
         "threads": torch.get_num_threads(),
         "trainable_parameters": trainable_parameters(model),

@@ -19,6 +19,8 @@ import jinja2
 import pandas as pd
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
+from gimefive_hf.publishing.licence import LICENSE, LICENSE_FILE, LICENSE_NAME
+
 from ..corpora import read_records, title_of
 from ..queries import FLAGSHIP, find_row, order_models, tested_corpora
 from ..store import DEFAULT_STORE, Store, read_store
@@ -96,8 +98,9 @@ def model_metadata(store: Store, model: str) -> str:
     licence = store.models[model].licence
     data = ModelCardData(
         language="en",
-        license="mit" if licence == "MIT" else "other",
-        license_name=None if licence == "MIT" else "research-only-non-commercial",
+        license="mit" if licence == "MIT" else LICENSE,
+        license_name=None if licence == "MIT" else LICENSE_NAME,
+        license_link=None if licence == "MIT" else LICENSE_FILE,
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["facial-expression-recognition", "emotion", "explainability"],
@@ -130,6 +133,24 @@ def describe_views(config: dict) -> str | None:
     return " and ".join(["the face as it is", *parts]) if parts else None
 
 
+def draw_network(config: dict) -> str | None:
+    """A network as a line of boxes, out of its configuration; None for one whose stages it does not name."""
+    if not config.get("widths") or config.get("architecture") == "timm":
+        return None
+    depths = config.get("depths") or [1] * len(config["widths"])
+    unit = {"conv": "convolution", "face-resnet": "residual block", "residual": "residual block"}[
+        config["architecture"]
+    ]
+    stages = [
+        f"{depth} {unit}{'s' if depth > 1 else ''}, {width} channels"
+        for depth, width in zip(depths, config["widths"], strict=True)
+    ]
+    side = config.get("image_size", 64)
+    hidden = [f"linear, {width}" for width in config.get("classifier_widths") or []]
+    steps = [f"face crop, {side}×{side} px, grey in three channels", *stages, "mean over the map", *hidden]
+    return "\n  → ".join([*steps, f"linear, {len(config['id2label'])}", "divided by the temperature", "softmax"])
+
+
 def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
     """The card of one model; how it was trained and calibrated comes from the records in `checkpoint`, if there."""
     config = read_json(checkpoint, "config.json") or {}
@@ -146,6 +167,8 @@ def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
         trained_on=[corpora[name]["title"] if name in corpora else name for name in trained_on],
         corpora=[corpora[name] | {"audited": audit_sentences(audit, name)} for name in trained_on if name in corpora],
         architecture=config.get("architecture"),
+        drawing=draw_network(config),
+        pictured=checkpoint is not None and (checkpoint / "reliability.png").is_file(),
         temperature=config.get("temperature"),
         threshold=config.get("confidence_threshold"),
         views=describe_views(config),
@@ -172,8 +195,8 @@ def dataset_card(store: Store, corpus: str) -> str:
     about = read_corpora()[corpus]
     data = DatasetCardData(
         language="en",
-        license="other",
-        license_name="research-only-non-commercial",
+        license=LICENSE,
+        license_name=LICENSE_NAME,
         task_categories=["image-classification"],
         size_categories=[about["size"]],
         pretty_name=about["title"],

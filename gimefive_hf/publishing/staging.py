@@ -9,13 +9,12 @@ from ..image_processing_gimefive import GiMeFiveImageProcessor
 from ..loading import load_checkpoint
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from ..runtimes.onnx_predictor import OnnxPredictor
-from .licence import LICENSE_FILE
+from .licence import LICENSE_FILE, LICENSE_TEXT
 from .short_card import RECORDS, short_card
 
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json")
 # Where transformers.js and optimum look for ONNX files, by what `gimefive export` says of them.
 ONNX_PLACES = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
-PACKAGE = Path(__file__).parents[1]
 
 
 def stage(checkpoint: Path, folder: Path, repo: str, card: Path | None = None, also: Sequence[Path] = ()) -> list[Path]:
@@ -37,7 +36,7 @@ def stage(checkpoint: Path, folder: Path, repo: str, card: Path | None = None, a
         if not path.is_file():
             raise FileNotFoundError(f"no file {path}")
         shutil.copyfile(path, folder / path.name)
-    shutil.copyfile(PACKAGE / LICENSE_FILE, folder / LICENSE_FILE)
+    shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
     add_onnx(checkpoint, folder, model, processor)
     card = card or (checkpoint / "README.md" if (checkpoint / "README.md").is_file() else None)
     if card is not None and not card.is_file():

@@ -1,5 +1,5 @@
 """
-Ten questions that a reviewer asks, each answered by the explorer of the real store within two clicks, in Chromium.
+Questions that a reviewer asks, each answered by the explorer of the real store within two clicks, in Chromium.
 
 With GIMEFIVE_SCREENSHOTS=DIR each answer is also kept as a picture, light, dark and on a phone.
 """
@@ -35,6 +35,7 @@ QUESTIONS = {
     "what do people with glasses get": (["Robustness"], r"the same [\d,]+ evenly drawn images at every point"),
     "do women and men get the same": (["Fairness"], r"permutation test p ="),
     "how far do corpora carry": (["Cross-dataset"], r"number of test images n"),
+    "how much of FER2013 is label noise": (["The labels"], r"of the labels are noise by that measure"),
     "where does it look": (["Attention"], r"Mean over [\d,]+ test images"),
 }
 LOOKS = {
@@ -70,12 +71,12 @@ def url():
 
 
 @pytest.mark.browser
-@pytest.mark.slow  # starts Streamlit and opens eleven pages
+@pytest.mark.slow  # starts Streamlit and opens a dozen pages
 def test_every_question_is_answered_within_two_clicks(url, chromium):
     from playwright.sync_api import sync_playwright
 
     pictures = os.environ.get("GIMEFIVE_SCREENSHOTS")
-    assert len(QUESTIONS) == 10 and all(len(clicks) <= 2 for clicks, _ in QUESTIONS.values())
+    assert len(QUESTIONS) >= 10 and all(len(clicks) <= 2 for clicks, _ in QUESTIONS.values())
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for look, options in LOOKS.items() if pictures else [("light", LOOKS["light"])]:

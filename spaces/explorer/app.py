@@ -14,6 +14,7 @@ PAGES = {
     "cross_dataset": ("Cross-dataset", ":material/grid_on:"),
     "compare": ("Model against model", ":material/balance:"),
     "classes": ("Confusion and classes", ":material/apps:"),
+    "labels": ("The labels", ":material/label:"),
     "calibration": ("Calibration", ":material/target:"),
     "robustness": ("Robustness", ":material/blur_on:"),
     "fairness": ("Fairness", ":material/groups:"),

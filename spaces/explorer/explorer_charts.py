@@ -10,6 +10,8 @@ from gimefive_hf.drawing.colors import EMOTION_COLORS, MODEL_COLORS
 
 # Okabe and Ito (2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
+# More lines than these cannot be told apart.
+MOST_LINES = 6
 # Of what must be seen on white and on black.
 VISIBLE = "#888888"
 # One colour per emotion and per model, on every page and in the demo.
@@ -175,6 +177,8 @@ def risk_coverage(table: pd.DataFrame, chosen: float | None, title: str) -> go.F
 def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bool = True) -> go.Figure:
     """One line per group with intervals, if columns low and high are there, from columns x, group, value."""
     figure = go.Figure(layout=LAYOUT)
+    parts = sorted(table.groupby(group, sort=False), key=lambda entry: entry[1]["value"].iloc[-1])
+    shown = {name for name, _ in parts[:MOST_LINES]}
     for number, (name, part) in enumerate(table.groupby(group, sort=False)):
         bars = error_bars(part, "y") if "low" in part else {}
         color = color_of(str(name), number)
@@ -191,8 +195,11 @@ def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bo
             line=line,
             customdata=part.get("n"),
             hovertemplate=f"{hover}<extra></extra>",
+            visible=True if name in shown else "legendonly",
             **bars,
         )
+    if len(parts) > MOST_LINES:
+        title += f"<br><sup>the {MOST_LINES} that end lowest; the others by a click on their names</sup>"
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
     if share:
         figure.update_yaxes(tickformat=".0%", range=[0, 1.02])

@@ -86,8 +86,8 @@ def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path
         f"{images:,} test images. Heat: what spoke for the answer, and what spoke for the label."
     )
     maps = stored_maps(model, int(table[table["model"] == model]["map"].max()) + 1)
-    for start in range(0, min(len(part), SHOWN), 3):
-        for column, row in zip(st.columns(3), part.iloc[start : start + 3].itertuples(), strict=False):
+    for start in range(0, min(len(part), SHOWN), 2):
+        for column, row in zip(st.columns(2), part.iloc[start : start + 2].itertuples(), strict=False):
             with column.container(border=True):
                 show_failure(row, None if maps is None else maps[row.map], folder)
     columns = [
@@ -111,7 +111,7 @@ def show_failure(row, maps: np.ndarray | None, folder: Path | None) -> None:
     if maps is not None:  # of a near tie that is right, answer and label have the same map
         shown += [draw_heat(heat, picture) for heat in (maps if row.predicted != row.label else maps[:1])]
     if shown:
-        st.image(shown, width=104)
+        st.image(shown, width=112)
     verdict = "taken for" if row.predicted != row.label else "rightly taken for"
     st.markdown(f"**{row.label}**, {verdict} **{row.predicted}** ({row.probability:.0%})")
     st.caption(f"{row.evidence}. {row.reason}. {row.corpus}: {row.source}")

@@ -75,7 +75,7 @@ def score_rows(frame: pd.DataFrame, classes: int) -> Iterator[dict]:
         for (i, j), count in np.ndenumerate(matrix):
             row = {"metric": "confusion", "class": f"{names[i]}>{names[j]}", "value": float(count)}
             yield row | {"n_scored": int(matrix[i].sum()), "n_total": int(of_class.get(names[i], 0))}
-    if total and (frame["protocol"] == "detected").all():
+    if total and frame["protocol"].str.startswith("detected").all():
         is_found = frame["face_found"].astype(bool).to_numpy()
         right = np.zeros(total)
         if len(found):

@@ -103,7 +103,7 @@ def test_detected_protocol_counts_faces_that_are_not_found(no_corpora, tmp_path,
         arrays["keypoints"][::2] = [(115, 120), (145, 120), (130, 135), (130, 150), (105, 125), (155, 125)]
         return detections.Found(**arrays)
 
-    monkeypatch.setattr(detections, "find_faces", find_half)
+    monkeypatch.setattr(evaluate, "find_faces", find_half)
     evaluate.evaluate(SCORER, tmp_path, tmp_path, ["raf-db"], ["detected"])
     table = read_store(tmp_path).results.set_index(["metric", "class"])
     assert table.loc[("faces_found", ""), "value"] == 0.5

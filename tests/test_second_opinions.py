@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from evaluation.cards.label_tables import annotators, fer2013_field, labels_sentence, second_labels
 from evaluation.second_opinions import (
@@ -14,8 +15,11 @@ from evaluation.second_opinions import (
 )
 from evaluation.store import PREDICTION_COLUMNS, PUBLISHED_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
-from training.corpora import CorpusError
+from training.corpora import CorpusError, crops
 from training.corpora.second_labels import read_second_labels
+from training.loop.batches import targets_of
+from training.loop.settings import make_settings
+from training.train import add_second_labels
 
 
 def make_store(corpus, rows, classes=6, **extras):
@@ -129,3 +133,31 @@ def test_second_labels_that_do_not_fit_are_named(tmp_path, text, message):
         (tmp_path / "affectnet_second_labels.csv").write_text(text)
     with pytest.raises(CorpusError, match=message):
         read_second_labels(tmp_path, "affectnet", ["anger/a.jpg"])
+
+
+def some_crops():
+    labels, zeros = torch.tensor([3, 3, 3]), torch.zeros(3, len(crops.LABELS))
+    return crops.Crops(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), labels, zeros, ["a/1", "a/2", "a/3"], {})
+
+
+def test_second_labels_take_their_share_of_the_targets():
+    told = some_crops().with_second(["fear", "neutral", "contempt"])
+    assert told.select(torch.tensor([2, 0])).second.tolist() == [-1, EMOTIONS.index("fear")]
+    targets = targets_of(told, make_settings({"steps": 1, "second_share": 0.4}, "test"))
+    anger, fear = EMOTIONS.index("anger"), EMOTIONS.index("fear")
+    assert targets[0, [anger, fear]].tolist() == pytest.approx([0.6, 0.4])
+    assert targets[1].sum() == pytest.approx(1)
+    assert targets[1, fear] == pytest.approx(0.4 / 6)  # neutral is spread over the six
+    assert targets[2, anger] == 1  # contempt is none of the labels
+    unasked = targets_of(told, make_settings({"steps": 1}, "test"))
+    assert unasked[:, anger].tolist() == [1, 1, 1]
+
+
+def test_training_reads_second_labels_and_names_their_lack(tmp_path):
+    with pytest.raises(ValueError, match="second_share needs second labels of one of affectnet"):
+        add_second_labels({"affectnet": some_crops()}, tmp_path)
+    rows = "".join(f"a/{i},a,sad\n" for i in (1, 2, 3))
+    (tmp_path / "affectnet_second_labels.csv").write_text(f"source,folder,second\n{rows}")
+    got = add_second_labels({"affectnet": some_crops(), "raf-db": some_crops()}, tmp_path)
+    assert got["affectnet"].second.tolist() == [EMOTIONS.index("sadness")] * 3
+    assert got["raf-db"].second is None

@@ -7,7 +7,8 @@ Score test images, put the predictions into the store and renew the model's rows
     python -m training.evaluate --model gimefive --data DIR --protocol detected corrupted --corpora raf-db --sample 600
 
 Protocols: `aligned`, the crops as the corpora give them; `detected`, each crop found again by our detector in a larger
-scene; `corrupted`, eight corruptions at five strengths. Nothing is augmented, and nothing is selected here.
+scene; `hard`, the same with small, turned, dark, blurred and covered faces; `corrupted`, eight corruptions at five
+strengths. Nothing is augmented, and nothing is selected here.
 """
 
 import argparse
@@ -29,13 +30,18 @@ from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 
 from .corpora import load_corpus
+from .testing.detections import HARD_WAYS, Way, find_faces, to_tensor
+from .testing.scenes import scene_seed
 from .testing.scorers import Evaluated, Scorer, load_scorer
 
-PROTOCOLS = ("aligned", "detected", "corrupted")
-SAMPLE = 300  # images that --full detects and corrupts: 40 conditions of them cost as much as 12,000 aligned crops
+PROTOCOLS = ("aligned", "detected", "hard", "corrupted")
+SAMPLE = 300  # images that --full corrupts: 40 conditions of them cost as much as 12,000 aligned crops
+HARD_SAMPLE = 150  # images that --full makes hard to find, in 18 ways
+DETECTED = ("raf-db", "fer2013", "affectnet")  # corpora that --full puts back into scenes, whole
 
 
 @dataclass
@@ -117,22 +123,28 @@ def score_aligned(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.Dat
     yield make_frame(images, "aligned", scores, np.ones(len(images), bool))
 
 
+def score_ways(scorer: Scorer, images: Images, batch: int, ways: dict[str, Way]) -> Iterator[pd.DataFrame]:
+    """
+    What the deployed path gives: the crops that `crop_face` makes of the faces found again in scenes. `ways` maps the
+    protocol's name to the way in which an image reaches the detector.
+    """
+    for protocol, way in ways.items():
+        faces = find_faces(images.corpus, images.split, images.pixels, images.sources, way)
+        crops = []
+        for i in np.flatnonzero(faces.found).tolist():
+            scene = way.scene(images.pixels[i], scene_seed(images.corpus, images.sources[i]))
+            crops.append(to_tensor(crop_face(scene.image, faces.detection(i)).image))
+        scores = np.full((len(images), scorer.classes), np.nan, np.float32)
+        scores[faces.found] = score_images(scorer, crops, batch)
+        yield make_frame(images, protocol, scores, faces.found)
+
+
 def score_detected(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
-    """What the deployed path gives: the crops that `crop_face` makes of the faces found again."""
-    from gimefive_hf.faces.cropping import crop_face
+    yield from score_ways(scorer, images, batch, {"detected": Way()})
 
-    from .testing.detections import Way, find_faces, to_tensor
-    from .testing.scenes import scene_seed
 
-    way = Way()
-    faces = find_faces(images.corpus, images.split, images.pixels, images.sources, way)
-    crops = []
-    for i in np.flatnonzero(faces.found).tolist():
-        scene = way.scene(images.pixels[i], scene_seed(images.corpus, images.sources[i]))
-        crops.append(to_tensor(crop_face(scene.image, faces.detection(i)).image))
-    scores = np.full((len(images), scorer.classes), np.nan, np.float32)
-    scores[faces.found] = score_images(scorer, crops, batch)
-    yield make_frame(images, "detected", scores, faces.found)
+def score_hard(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+    yield from score_ways(scorer, images, batch, {f"detected/{name}": way for name, way in HARD_WAYS.items()})
 
 
 def score_corrupted(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
@@ -146,6 +158,7 @@ def score_corrupted(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.D
 SCORE: dict[str, Callable[[Scorer, Images, int], Iterator[pd.DataFrame]]] = {
     "aligned": score_aligned,
     "detected": score_detected,
+    "hard": score_hard,
     "corrupted": score_corrupted,
 }
 
@@ -218,7 +231,7 @@ def main() -> int:
     parser.add_argument("--name", help="name in the store")
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
     parser.add_argument(
-        "--full", action="store_true", help="aligned on all corpora; also detected and corrupted on some"
+        "--full", action="store_true", help="aligned on all corpora; also detected, hard and corrupted on some"
     )
     parser.add_argument("--corpora", nargs="+", choices=corpora_with(test=True), default=list(corpora_with(test=True)))
     parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
@@ -235,9 +248,9 @@ def main() -> int:
             table = evaluate(
                 scorer, args.data, args.store, list(corpora_with(test=True)), ["aligned"], batch=args.batch
             )
-            table = evaluate(
-                scorer, args.data, args.store, ["raf-db"], ["detected", "corrupted"], sample=SAMPLE, batch=args.batch
-            )
+            table = evaluate(scorer, args.data, args.store, ["raf-db"], ["corrupted"], sample=SAMPLE, batch=args.batch)
+            table = evaluate(scorer, args.data, args.store, ["raf-db"], ["hard"], sample=HARD_SAMPLE, batch=args.batch)
+            table = evaluate(scorer, args.data, args.store, list(DETECTED), ["detected"], batch=args.batch)
         else:
             table = evaluate(
                 scorer, args.data, args.store, args.corpora, args.protocol, args.split, args.sample, args.batch

@@ -33,6 +33,7 @@ from transformers import logging as transformers_logging
 from transformers import set_seed
 
 from .corpora.crops import Crops, read_crops
+from .corpora.second_labels import read_second_labels, second_labels_of
 from .loop.batches import BatchMaker, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
@@ -65,10 +66,23 @@ class Places:
 def read_split(settings: TrainingSettings, places: Places, names: Iterable[str], split: str) -> dict[str, Crops]:
     """The corpora's crops. With several processes the first fills the cache, the others wait for it."""
     with PartialState().main_process_first():
-        return {
+        crops = {
             name: read_crops(places.data, name, split, settings.grey, settings.crop_side, places.cache)
             for name in names
         }
+    return add_second_labels(crops, places.data) if settings.second_share and split == "train" else crops
+
+
+def add_second_labels(crops: dict[str, Crops], data: Path) -> dict[str, Crops]:
+    """Second labels for the corpora that have them. Raises ValueError if none has, or if they do not fit theirs."""
+    told = {
+        name: some.with_second(read_second_labels(data, name, some.sources))
+        for name, some in crops.items()
+        if second_labels_of(data, name).is_file()
+    }
+    if not told:
+        raise ValueError(f"second_share needs second labels of one of {', '.join(crops)}: NAME_second_labels.csv")
+    return crops | told
 
 
 def start_weights(model, processor, settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> None:

@@ -7,6 +7,7 @@ from ..corpora import corpus_titles, title_of
 from ..paper_table import NETWORKS, model_of, paper_table, summary
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
+from .deployed_tables import deployed, hard_faces
 from .label_tables import annotators, fer2013_field, labels_sentence, second_labels
 from .markdown import MISSING, markdown_table, no_results, percent
 from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
@@ -120,6 +121,7 @@ def paper_networks(store: Store) -> str:
 # Tables of the whole store, and tables of one model, the flagship by default.
 STORE_TABLES: dict[str, Callable[[Store], str]] = {
     "headline": headline,
+    "deployed": deployed,
     "cross-dataset": cross_dataset,
     "fer2013-field": fer2013_field,
     "paper-networks": paper_networks,
@@ -133,6 +135,7 @@ MODEL_TABLES: dict[str, Callable[..., str]] = {
     "peers": peers,
     "leakage": leakage,
     "faithfulness": faithfulness,
+    "hard-faces": hard_faces,
     "annotators": annotators,
     "labels-sentence": labels_sentence,
     "second-labels": second_labels,

@@ -7,7 +7,7 @@ The file lies beside the corpus's cache and carries its digest in the name, so a
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -37,7 +37,8 @@ class Crops:
     One corpus and split. `images` uint8 (n, channels, side, side), 1 channel if read as grey, else RGB; `labels`
     int64 (n,), indices into `LABELS`; `votes` float32 (n, 7), annotators' counts in the order of `LABELS`, all zero
     for an image that nobody voted on; `sources` the n paths inside the corpus; `left_out` counts, by class name,
-    of the images whose class is none of `LABELS`.
+    of the images whose class is none of `LABELS`; `second` int64 (n,), another opinion's labels, -1 where it has none
+    out of `LABELS`, or None for a corpus without.
     """
 
     images: Tensor
@@ -45,6 +46,7 @@ class Crops:
     votes: Tensor
     sources: list[str]
     left_out: dict[str, int]
+    second: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -53,7 +55,13 @@ class Crops:
         """The crops at the indices, or where the mask is true."""
         chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
         sources = [self.sources[i] for i in chosen.tolist()]
-        return Crops(self.images[chosen], self.labels[chosen], self.votes[chosen], sources, self.left_out)
+        second = None if self.second is None else self.second[chosen]
+        return Crops(self.images[chosen], self.labels[chosen], self.votes[chosen], sources, self.left_out, second)
+
+    def with_second(self, names: list[str]) -> "Crops":
+        """The same crops with second labels, n names as `read_second_labels` gives them."""
+        second = torch.tensor([LABELS.index(name) if name in LABELS else -1 for name in names])
+        return replace(self, second=second)
 
 
 def read_crops(

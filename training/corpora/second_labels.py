@@ -11,6 +11,11 @@ from .schema import LABELS, CorpusError
 COLUMNS = ["source", "folder", "second"]
 
 
+def second_labels_of(data: Path, corpus: str) -> Path:
+    """Where the second labels of a corpus lie, if it has any."""
+    return data / f"{corpus}_second_labels.csv"
+
+
 def read_second_labels(data: Path, corpus: str, sources: Sequence[str]) -> list[str]:
     """
     The second label of each image, a name of LABELS, in the order of `sources`.
@@ -18,7 +23,7 @@ def read_second_labels(data: Path, corpus: str, sources: Sequence[str]) -> list[
     Raises CorpusError if there is no such table, if it is not whole, or if it does not fit the corpus: an image
     without a row, two rows for one image, another folder than the image's, a label that is none of LABELS.
     """
-    path = data / f"{corpus}_second_labels.csv"
+    path = second_labels_of(data, corpus)
     if not path.is_file():
         raise CorpusError(f"{corpus} has no second labels here: expected {path.name} beside it in {data.name}")
     try:

@@ -26,7 +26,8 @@ NEUTRAL_SHARE_OF_SIX = 1 / 6  # with six classes a vote for neutral is one sixth
 
 def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None = None) -> Tensor:
     """
-    Soft targets (n, classes): the label, mixed with the annotators' votes, smoothed, mixed with what a teacher says.
+    Soft targets (n, classes): the label, mixed with the annotators' votes and with a second label,
+    smoothed, mixed with what a teacher says.
 
     With six classes, neutral faces and votes for neutral are spread evenly over the six; neutral faces, of which a
     teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes), or, with
@@ -36,6 +37,10 @@ def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None =
     counted = crops.votes.sum(1) >= MIN_VOTES
     votes = crops.votes[counted] / crops.votes[counted].sum(1, keepdim=True)
     targets[counted] = (1 - settings.vote_share) * targets[counted] + settings.vote_share * votes
+    if crops.second is not None:
+        told = crops.second >= 0
+        opinions = F.one_hot(crops.second[told], len(LABELS)).float()
+        targets[told] = (1 - settings.second_share) * targets[told] + settings.second_share * opinions
     if settings.classes < len(LABELS):
         six = torch.cat([targets[:, :NEUTRAL], targets[:, NEUTRAL + 1 :]], dim=1)
         targets = six + NEUTRAL_SHARE_OF_SIX * targets[:, NEUTRAL : NEUTRAL + 1]

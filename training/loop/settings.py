@@ -54,6 +54,9 @@ class TrainingSettings:
     neutral: str = described("drop", "with six classes, neutral faces are dropped, or kept as uniform targets")
     neutral_weight: float = described(1.0, "neutral faces per pass, relative to the other classes")
     vote_share: float = described(0.0, "share of FER+ votes in the targets of images that have at least five votes")
+    second_share: float = described(
+        0.0, "share of the second label in the targets of a corpus that has them (NAME_second_labels.csv)"
+    )
     teacher_share: float = described(
         0.0, "share of other models' probabilities in the targets (Hinton et al. 2015); see --teacher"
     )
@@ -128,7 +131,15 @@ class TrainingSettings:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"give either steps or epochs; got steps={self.steps}, epochs={self.epochs}")
         self.augmentation  # noqa: B018 - checks its own values
-        shares = ("class_exponent", "vote_share", "teacher_share", "label_smoothing", "mixup", "fall_share")
+        shares = (
+            "class_exponent",
+            "vote_share",
+            "second_share",
+            "teacher_share",
+            "label_smoothing",
+            "mixup",
+            "fall_share",
+        )
         for name in (*shares, "average_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")

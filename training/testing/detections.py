@@ -66,6 +66,17 @@ class Way:
         return make_scene(crop, seed, self.face, self.roll) if self.face else bare_scene(crop)
 
 
+# Faces that are hard to find or to read, by the last part of their protocol's name.
+HARD_WAYS = {
+    way.name: way
+    for way in (
+        *(Way(face=side) for side in (24, 32, 48, 64, 96)),
+        *(Way(roll=angle) for angle in (15, 30, 45, 60, 90)),
+        *(Way(corruption=(name, s)) for name in ("darkness", "gaussian_blur", "mask", "glasses") for s in (3, 5)),
+    )
+}
+
+
 @dataclass(frozen=True)
 class Found:
     """

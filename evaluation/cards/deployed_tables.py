@@ -1,0 +1,77 @@
+"""Markdown about the way a photo really goes: photo in, label out."""
+
+from ..corpora import title_of
+from ..deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
+from ..queries import FLAGSHIP, find_row, order_models
+from ..store import Store
+from .markdown import MISSING, markdown_table, percent
+
+CONDITIONS = {
+    "size": "face {} px wide",
+    "roll": "turned by {}°",
+    "darkness": "dark, strength {}",
+    "gaussian_blur": "blurred, strength {}",
+    "mask": "with a mask, strength {}",
+    "glasses": "with sunglasses, strength {}",
+}
+
+
+def deployed(store: Store) -> str:
+    """Photo in, label out, of every model that went this way, beside the same images as aligned crops."""
+    rows: list[list[str]] = []
+    sizes: dict[str, int] = {}
+    for model in order_models(store):
+        found = {c: row for c in DEPLOYED if (row := deployed_row(store, model, c, "faces_found")) is not None}
+        if "aggregate" not in found:
+            continue  # a part of one corpus says little
+        sizes |= {c: row["n_total"] for c, row in found.items()}
+        name = f"**{model}**" if model == FLAGSHIP else model
+        rows.append([name, *[percent(deployed_row(store, model, c)) for c in DEPLOYED]])
+        if model.startswith(FLAGSHIP):
+            rows.append(
+                [f"{model}, given as aligned crops", *[percent(find_row(store, model, corpus=c)) for c in DEPLOYED]]
+            )
+    if not rows:
+        return "_The store has no model that went the way of a photo yet._"
+    shares = [deployed_row(store, FLAGSHIP, c, "faces_found") for c in DEPLOYED]
+    rows.append(["faces found, % of images", *[percent(row) if row is not None else MISSING for row in shares]])
+    header = ["photo in, label out: accuracy in %, six classes [95 % interval]"]
+    header += [f"{title_of(c)} test ({sizes[c]:,})" if c in sizes else title_of(c) for c in DEPLOYED]
+    note = (
+        "Each test image stands in a larger scene; our detector finds the face, crops it, the network reads it. A face "
+        "that is not found counts as wrong. Peers get the same crops and are restricted to the six classes."
+    )
+    return f"{markdown_table(header, rows)}\n\n{note}"
+
+
+def hard_faces(store: Store, model: str = FLAGSHIP) -> str:
+    """Small, turned, dark, blurred and half-hidden faces: found, and right."""
+    table = hard_rows(store, model)
+    if len(table) < 2:
+        return f"_The store has no hard faces of {model} yet._"
+    rows = []
+    for row in table.itertuples():
+        cells = [
+            f"{100 * share:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+            for share, low, high in (
+                (row.found_share, row.found_low, row.found_high),
+                (row.right_share, row.right_low, row.right_high),
+            )
+        ]
+        rows.append([CONDITIONS[row.condition].format(row.amount), f"{row.images:,}", *cells])
+    header = ["RAF-DB test images in a scene", "images", "found %", "right, of all %"]
+    text = markdown_table(header, rows)
+    poses = pose_rows(store, model)
+    if len(poses):
+        rows = [
+            [
+                f"{row.pose} of {row.least} to {row.most}°",
+                f"{row.images:,}",
+                f"{100 * row.right_share:.1f} [{100 * row.right_low:.1f}, {100 * row.right_high:.1f}]",
+            ]
+            for row in poses.itertuples()
+        ]
+        header = ["found test faces, by how they stand", "faces", "right %"]
+        text += f"\n\n{markdown_table(header, rows)}"
+        text += "\n\nRAF-DB, FER2013 and AffectNet together; roll and yaw are estimated from the landmarks."
+    return text

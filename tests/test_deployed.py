@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from evaluation.cards.deployed_tables import deployed, hard_faces
+from evaluation.confidence import best_temperature, calibration_error, rescale
 from evaluation.deployed import hard_rows, pose_rows
 from evaluation.store import PREDICTION_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
@@ -73,3 +74,13 @@ def test_poses_of_a_made_face():
     assert measure_poses(turned.astype(np.float32))[0] == pytest.approx((40, -90, 0))
     points[0, 30] = (50 + 44, 60)  # 1.1 half widths off the middle
     assert measure_poses(points)[0, 2] == pytest.approx(45)
+
+
+def test_temperature_undoes_what_made_the_scores_too_sure():
+    generator = np.random.default_rng(0)
+    honest = rescale(generator.dirichlet(np.ones(3), 4000), 1)
+    labels = np.array([generator.choice(3, p=row) for row in honest])
+    sure = rescale(honest, 0.5)
+    assert calibration_error(honest, labels) < 0.03 < 0.1 < calibration_error(sure, labels)
+    assert best_temperature(sure, labels) == pytest.approx(2, rel=0.1)
+    np.testing.assert_allclose(rescale(sure, 2), honest, atol=1e-9)

@@ -1,11 +1,13 @@
 """Markdown about the way a photo really goes: photo in, label out."""
 
+from ..confidence import confidence_rows
 from ..corpora import title_of
 from ..deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
 from .markdown import MISSING, markdown_table, percent
 
+HOLDS = 0.05  # calibration error above which a confidence is said not to hold
 CONDITIONS = {
     "size": "face {} px wide",
     "roll": "turned by {}°",
@@ -75,3 +77,30 @@ def hard_faces(store: Store, model: str = FLAGSHIP) -> str:
         text += f"\n\n{markdown_table(header, rows)}"
         text += "\n\nRAF-DB, FER2013 and AffectNet together; roll and yaw are estimated from the landmarks."
     return text
+
+
+def confidence(store: Store, model: str = FLAGSHIP) -> str:
+    """For which kind of input the confidence holds."""
+    table = confidence_rows(store, model)
+    if not len(table):
+        return f"_The store has no predictions of {model} yet._"
+    rows = [
+        [
+            row.kind,
+            f"{row.images:,}",
+            *[f"{100 * value:.1f}" for value in (row.accuracy, row.confidence, row.error)],
+            f"{row.temperature:.2f}",
+            f"{100 * row.best_error:.1f}",
+        ]
+        for row in table.itertuples()
+    ]
+    header = ["kind of input", "images", "accuracy %", "mean confidence %", "calibration error %"]
+    header += ["temperature that would suit it", "error then %"]
+    note = (
+        "One temperature, fitted on held-out images in the wild, stands for every kind. The last two columns say what "
+        "a further one of each kind's own would give: fitted on these very images, so a bound and not a result."
+    )
+    for row in table[table["error"] > HOLDS].itertuples():
+        way = "low" if row.accuracy > row.confidence else "high"
+        note += f" For the kind “{row.kind}” the confidence does not hold: it is too {way}."
+    return f"{markdown_table(header, rows)}\n\n{note}"

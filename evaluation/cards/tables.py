@@ -7,7 +7,7 @@ from ..corpora import corpus_titles, title_of
 from ..paper_table import NETWORKS, model_of, paper_table, summary
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
-from .deployed_tables import deployed, hard_faces
+from .deployed_tables import confidence, deployed, hard_faces
 from .label_tables import annotators, fer2013_field, labels_sentence, second_labels
 from .markdown import MISSING, markdown_table, no_results, percent
 from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
@@ -136,6 +136,7 @@ MODEL_TABLES: dict[str, Callable[..., str]] = {
     "leakage": leakage,
     "faithfulness": faithfulness,
     "hard-faces": hard_faces,
+    "confidence": confidence,
     "annotators": annotators,
     "labels-sentence": labels_sentence,
     "second-labels": second_labels,

@@ -1,0 +1,76 @@
+"""For which kind of input the confidence holds: in the wild, posed, as deployed, resting. A table of plain numbers."""
+
+import numpy as np
+import pandas as pd
+
+from gimefive_hf.emotions import EMOTIONS
+
+from .corpora import corpora_with
+from .metrics import image_terms, metrics_of_sums
+from .rows import class_scores
+from .store import NEUTRAL, Store
+
+TEMPERATURES = np.geomspace(0.4, 2.5, 85)  # tried on top of the model's own
+
+
+def rescale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities (n, classes) as they were if the logits were divided by `temperature` once more."""
+    powers = np.maximum(probabilities, 1e-12) ** (1 / temperature)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error in [0, 1], 15 bins."""
+    sums = image_terms(probabilities, labels).sum(0, keepdims=True)
+    return float(metrics_of_sums(sums, probabilities.shape[1])["expected_calibration_error"][0])
+
+
+def best_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The further temperature of the lowest log-loss."""
+    rows = np.arange(len(labels))
+    losses = [-np.log(rescale(probabilities, t)[rows, labels]).mean() for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def kinds_of(store: Store, model: str) -> dict[str, pd.DataFrame]:
+    """Test predictions by kind of input; the validation set of the paper repeats RAF-DB and is left out."""
+    frame = store.predictions
+    frame = frame[(frame["model"] == model) & (frame["split"] == "test") & frame["face_found"].astype(bool)]
+    emotional, aligned = frame["label"].isin(EMOTIONS), frame["protocol"] == "aligned"
+    wild = frame["corpus"].isin(corpora_with(setting="wild", test=True))
+    posed = frame["corpus"].isin(corpora_with(setting="posed", test=True))
+    return {
+        "in the wild, aligned crops": frame[emotional & aligned & wild],
+        "in the wild, photo in": frame[emotional & wild & (frame["protocol"] == "detected")],
+        "posed, aligned crops": frame[emotional & aligned & posed],
+        "resting faces (FER2013's neutral)": frame[
+            aligned & (frame["label"] == NEUTRAL) & (frame["corpus"] == "fer2013")
+        ],
+    }
+
+
+def confidence_rows(store: Store, model: str) -> pd.DataFrame:
+    """
+    Per kind of input: `images`, `accuracy`, `confidence` (mean of the largest probability), `error` (expected
+    calibration error), `temperature` (the further one that would suit this kind best) and `best_error` with it. Resting
+    faces only for a model that knows neutral. Shares in [0, 1].
+    """
+    classes = store.models[model].classes
+    rows = []
+    for kind, frame in kinds_of(store, model).items():
+        if not len(frame) or (classes == 6 and (frame["label"] == NEUTRAL).any()):
+            continue
+        probabilities, labels = class_scores(frame, classes)
+        temperature = best_temperature(probabilities, labels)
+        rows.append(
+            {
+                "kind": kind,
+                "images": len(frame),
+                "accuracy": float((probabilities.argmax(1) == labels).mean()),
+                "confidence": float(probabilities.max(1).mean()),
+                "error": calibration_error(probabilities, labels),
+                "temperature": temperature,
+                "best_error": calibration_error(rescale(probabilities, temperature), labels),
+            }
+        )
+    return pd.DataFrame(rows)

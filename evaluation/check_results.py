@@ -43,6 +43,8 @@ def main() -> int:
     faults = check_results(args.store)
     for fault in faults[:40]:
         print(fault, file=sys.stderr)
+    if not faults:
+        print(f"{args.store.name}: every stored figure is that of its predictions")
     if faults:
         print(f"{len(faults)} faults; python -m training.check_results --write renews results.csv", file=sys.stderr)
     return 1 if faults else 0

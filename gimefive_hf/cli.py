@@ -23,6 +23,20 @@ COMMANDS = {
     "explain": "show what each expression is seen by: heat maps of the faces in photos",
 }
 
+# Subcommand → a call that works, which its help ends with.
+EXAMPLES = {
+    "predict": "gimefive predict photo.jpg --json",
+    "demo": "gimefive demo --port 7861 --no-browser",
+    "explorer": "gimefive explorer --port 8502",
+    "score": "gimefive score photos -o scores.csv --fast",
+    "video": "gimefive video in.mp4 -o out.mp4 --timeline out.csv",
+    "webcam": "gimefive webcam --record out.mp4",
+    "export": "gimefive export -o model.onnx",
+    "train": "gimefive train --recipe flagship --data DIR --out runs/flagship",
+    "publish": "gimefive publish USER --dry-run",
+    "explain": "gimefive explain photo.jpg -o why.png --emotion all",
+}
+
 # Subcommand → the extra that has what it needs beyond the library's own requirements.
 EXTRAS = {
     "demo": "demo",
@@ -59,7 +73,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gimefive {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_line in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=help_line, description=help_line)
+        subparser = subparsers.add_parser(
+            name, help=help_line, description=help_line, epilog=f"example: {EXAMPLES[name]}"
+        )
         if name == command:
             module = command_module(name)
             module.add_arguments(subparser)
@@ -87,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         package = (error.name or "").split(".")[0]
         if package in (__package__, "evaluation", "training"):  # our own mistake
             raise
-        advice = f'pip install "gimefive[{EXTRAS[command]}]"' if command in EXTRAS else f"pip install {package}"
+        advice = f'pip install ".[{EXTRAS[command]}]" in a clone' if command in EXTRAS else f"pip install {package}"
         print(f"gimefive {command}: this needs the package {package}: {advice}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -116,7 +116,7 @@ def test_without_ray(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("gimefive_hf.folders.ray_engine.find_spec", lambda name: None)
     folder = image_folder(tmp_path / "crops", 2)
     assert main(["score", str(folder), "-o", str(tmp_path / "s.csv"), "--crops", "--engine", "ray"]) == 2
-    assert 'pip install "gimefive[ray]"' in capsys.readouterr().err
+    assert 'pip install ".[ray]" in a clone' in capsys.readouterr().err
     assert main(["score", str(folder), "-o", str(tmp_path / "s.csv"), "--crops", "--address", "a:1"]) == 2
     assert "goes with --engine ray" in capsys.readouterr().err
 

@@ -151,7 +151,6 @@ def publish(user: str, private: bool = False, dry_run: bool = False, api: HfApi 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example: gimefive publish USER --dry-run"
     parser.add_argument("user", metavar="USER", help="user or organisation on the Hub")
     parser.add_argument("--private", action="store_true", help="make the repositories private")
     parser.add_argument("--dry-run", action="store_true", help="list what would go where, and ask no server")

@@ -1,5 +1,5 @@
 """
-Search for better settings: the paper's grid, or Bayesian search (Optuna's TPE), by the held-out score.
+Search for better settings: a grid like the paper's, or Bayesian search (Optuna's TPE), by the held-out score.
 
     python -m training.search --recipe paper-raf-db --space paper-grid --trials 12 --data DIR --out runs/search
     python -m training.search --recipe paper-raf-db --space paper-grid --grid --trials 4 --data DIR --out runs/grid

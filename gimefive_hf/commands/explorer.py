@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("the explorer (spaces/explorer) is not installed: pip install -e . in a clone, or the wheel")
     missing = [name for name in ("streamlit", "plotly", "pandas", "pyarrow") if find_spec(name) is None]
     if missing:
-        raise ValueError(f'the explorer needs {", ".join(missing)}: pip install "gimefive[explorer]"')
+        raise ValueError(f'the explorer needs {", ".join(missing)}: pip install ".[explorer]" in a clone')
     environment = dict(os.environ)
     if args.store is not None:
         if not args.store.is_dir():

@@ -26,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate",
     )
-    parser.add_argument("--crops", action="store_true", help="each image is one face, already cropped and aligned")
+    parser.add_argument(
+        "--crops",
+        action="store_true",
+        help="each image is one face, already cropped and aligned; the table has the paper's columns, path and scores",
+    )
     parser.add_argument("--batch-size", type=int, help="images per unit of work (default: 32; with --fast 64)")
     parser.add_argument("--workers", type=int, help="batches at a time (default: one per core)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")

@@ -47,7 +47,7 @@ class RayEngine:
     def check(self) -> None:
         """Raise ValueError at once if there is no Ray here or nobody at the address."""
         if find_spec("ray") is None:
-            raise ValueError('--engine ray needs Ray: pip install "gimefive[ray]"')
+            raise ValueError('--engine ray needs Ray: pip install ".[ray]" in a clone')
         if self.address not in (None, "auto"):
             check_answer(str(self.address))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gimefive_hf import detect_faces
+from gimefive_hf import detect_faces, landmarks_68
 from gimefive_hf.bundled import BUNDLED
 from gimefive_hf.runtimes.backends import load_predictor
 from gimefive_hf.runtimes.onnx_predictor import onnx_file
@@ -53,8 +53,14 @@ def boxes() -> list[list[float]]:
     return [[*detection.box, detection.score] for detection in detect_faces(photo())]
 
 
+def landmarks() -> list[list[list[float]]]:
+    """The 68 landmarks of each of these faces, in pixels."""
+    return [landmarks_68(photo(), detection).tolist() for detection in detect_faces(photo())]
+
+
 def main() -> None:
-    golden = {"boxes": np.round(boxes(), 3).tolist(), "logits": {}}
+    places = {"boxes": boxes(), "landmarks": landmarks()}
+    golden = {name: np.round(values, 3).tolist() for name, values in places.items()} | {"logits": {}}
     for name, backend in networks():
         precision, logits = answers(name, backend)
         golden["logits"][f"{name}, {backend}"] = {

@@ -20,7 +20,7 @@ NETWORKS = [
 @pytest.mark.parametrize(("file", "outputs", "scale", "mean"), NETWORKS)
 def test_outputs_are_opencvs(astronaut, file, outputs, scale, mean):
     network = FaceNetwork(file, outputs)
-    side = network._shape[1]
+    side = network._loaded.shape[1]
     square = cv2.resize(astronaut[40:210, 140:310], (side, side), interpolation=cv2.INTER_AREA)
     other = cv2.dnn.readNetFromTFLite(str(MODELS_DIR / file))
     other.setInput(cv2.dnn.blobFromImage(square, scale, None, (mean,) * 3))

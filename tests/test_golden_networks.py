@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from .golden_networks import GOLDEN, TOLERANCE, answers, boxes, networks
+from .golden_networks import GOLDEN, TOLERANCE, answers, boxes, landmarks, networks
 
 STORED = json.loads(GOLDEN.read_text())
 RENEW = "if it was meant to change: python -m tests.golden_networks"
@@ -23,5 +23,6 @@ def test_logits(name, backend):
     np.testing.assert_allclose(logits, stored["logits"], atol=TOLERANCE[precision], rtol=0, err_msg=RENEW)
 
 
-def test_boxes():
+def test_boxes_and_landmarks():
+    np.testing.assert_allclose(landmarks(), STORED["landmarks"], atol=0.5, rtol=0, err_msg=RENEW)
     np.testing.assert_allclose(boxes(), STORED["boxes"], atol=0.5, rtol=0, err_msg=RENEW)

@@ -23,7 +23,7 @@ explorer: $(VENV)/.installed            ## open the Streamlit explorer at http:/
 test: $(VENV)/.installed-test lint            ## lint, types and the default tests (under six minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow"
 
-QUICK := metrics results regions modeling image_processing explain bundled tracking train_parts
+QUICK := tables metrics results regions image_processing tracking train_parts bundled
 quick: $(VENV)/.installed-test            ## a selection that answers within a minute, for whoever edits one file
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow" $(QUICK:%=tests/test_%.py)

@@ -1,9 +1,10 @@
 """The tables of the explanation scripts in `evaluation/results/`: rows of one model are replaced, the others stay."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
+
+from gimefive_hf.tables import whole_file
 
 
 def merge_rows(path: Path, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -26,7 +27,6 @@ def merge_rows(path: Path, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
         kept = old[~renewed & ~outdated]
         new = pd.concat([kept, new], ignore_index=True) if len(kept) else new
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    new.to_csv(part, index=False, lineterminator="\n")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        new.to_csv(part, index=False, lineterminator="\n")
     return new

@@ -12,7 +12,6 @@ A file that is missing, half-written or of another schema is named in `Store.pro
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -25,6 +24,7 @@ import pyarrow
 import pyarrow.parquet
 
 from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.tables import whole_file
 
 SCHEMA_VERSION = 1
 DEFAULT_STORE = Path(__file__).parent / "results"
@@ -169,9 +169,8 @@ def write_predictions(store: Path, facts: ModelFacts, frame: pd.DataFrame) -> Pa
     facts_text = json.dumps({"schema": SCHEMA_VERSION, **asdict(facts)})
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"gimefive": facts_text.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pyarrow.parquet.write_table(table, part, compression="zstd")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        pyarrow.parquet.write_table(table, part, compression="zstd")
     return path
 
 
@@ -248,9 +247,8 @@ def read_table(path: Path, columns: list[str], key: list[str], problems: list[st
 def write_table(path: Path, frame: pd.DataFrame, columns: list[str], key: list[str]) -> None:
     """Write a CSV, unrounded, sorted by `key`, in one go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    frame[columns].sort_values(key).to_csv(part, index=False, lineterminator="\n")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        frame[columns].sort_values(key).to_csv(part, index=False, lineterminator="\n")
 
 
 def write_results(store: Path, frame: pd.DataFrame) -> None:

@@ -35,6 +35,26 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """
+    Where to write instead of to `path`, which gets the file in one step at the end: a killed program leaves the old
+    file or the new one, never half of one, and an error leaves the old one.
+    """
+    part = beside(path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text as `whole_file` does."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
 def clear_write_errors(path: Path, advice: str) -> Iterator[None]:
     """Make what the system says when `path` cannot be written (disk full, folder gone) one OSError that tells all."""
     try:

@@ -12,7 +12,6 @@ held-out neutral faces are declined. Both go into `config.json` of the checkpoin
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -29,6 +28,7 @@ from evaluation.calibration import (
 from evaluation.corpora import corpora_with
 from evaluation.metrics import CALIBRATION_BINS
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
+from gimefive_hf.tables import write_whole
 
 from .corpora.crops import LABELS, Crops, read_crops
 
@@ -85,9 +85,7 @@ def write_config(checkpoint: Path, **values: float | bool | list[float] | None) 
     """Set values in the checkpoint's `config.json`, atomically, and leave everything else in it as it is."""
     path = checkpoint / "config.json"
     config = json.loads(path.read_text()) | values
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def calibrate(args: argparse.Namespace) -> dict:

@@ -25,7 +25,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from transformers import logging as transformers_logging
 
-from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from gimefive_hf.tables import write_whole
+
+from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
 from .train import Places, add_places, places_of, train
 
 SPACES_DIR = Path(__file__).parent / "search_spaces"
@@ -163,7 +165,7 @@ def write_history(study: optuna.Study, out: Path) -> None:
         cut_short = "cut short; begun again" if trial.state == TrialState.FAIL else ""
         error = trial.user_attrs.get("error", cut_short)
         writer.writerow([trial.number, trial.state.name, trial.value, seconds, *values, error])
-    write_atomically(out / "search.csv", text.getvalue())
+    write_whole(out / "search.csv", text.getvalue())
 
 
 def draw_history(study: optuna.Study, path: Path) -> None:

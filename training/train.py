@@ -32,12 +32,14 @@ from torch import Tensor
 from transformers import logging as transformers_logging
 from transformers import set_seed
 
+from gimefive_hf.tables import write_whole
+
 from .corpora.crops import Crops, read_crops
 from .corpora.second_labels import read_second_labels, second_labels_of
 from .loop.batches import BatchMaker, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
-from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings, write_atomically
+from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
 from .loop.taught import mean_probabilities, stored_probabilities
 from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
@@ -279,7 +281,7 @@ def finish(trainer: ExpressionTrainer, out: Path, record: dict) -> dict:
         "best_step": best["step"],
         "held_out": {key.removeprefix("eval_"): value for key, value in best.items() if key.startswith("eval_")},
     }
-    write_atomically(out / "run.json", json.dumps(record, indent=1) + "\n")
+    write_whole(out / "run.json", json.dumps(record, indent=1) + "\n")
     return record
 
 

@@ -107,14 +107,12 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def write_picture(timeline: Path, picture: Path, emotions: tuple[str, ...]) -> None:
     """The timeline as a page of its own, which needs no network."""
-    import os
 
     import pandas as pd
 
-    from ..tables import beside
+    from ..tables import whole_file
     from ..video.timeline import timeline_figure
 
     table = pd.read_csv(timeline) if timeline.suffix == ".csv" else pd.read_parquet(timeline)
-    part = beside(picture)
-    timeline_figure(table, emotions).write_html(part, include_plotlyjs=True)
-    os.replace(part, picture)
+    with whole_file(picture) as part:
+        timeline_figure(table, emotions).write_html(part, include_plotlyjs=True)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from evaluation.corpora import Corpus
 from gimefive_hf.images.opening import FORMATS
+from gimefive_hf.tables import write_whole
 
 from .files import CorpusFiles
 from .schema import FEATURES, LABELS, CorpusError, Entry, Problem, decode, pixel_hash
@@ -206,9 +207,7 @@ def build(corpus: Corpus, files: CorpusFiles, splits: SplitList, folder: Path, p
         writer = csv.writer(file)
         writer.writerow(["corpus", "source", "reason", "left_out"])
         writer.writerows([corpus.name, p.source, p.reason, p.left_out] for p in problems)
-    draft = folder / "complete.json.draft"
-    draft.write_text(json.dumps({"counts": counts, "problems": [asdict(p) for p in problems]}))
-    os.replace(draft, folder / "complete.json")
+    write_whole(folder / "complete.json", json.dumps({"counts": counts, "problems": [asdict(p) for p in problems]}))
 
 
 def watched(corpus: Corpus, files: CorpusFiles, splits: SplitList, progress: bool) -> Iterator[Entry | Problem]:

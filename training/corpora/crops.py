@@ -5,7 +5,6 @@ The file lies beside the corpus's cache and carries its digest in the name, so a
 """
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from evaluation.corpora import SPLITS, corpora_with
 from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.tables import whole_file
 
 from .cache import default_cache_dir
 from .load import keep_classes, label_array, prepare_corpus, read_split
@@ -109,6 +109,5 @@ def write_tensors(crops: Crops, path: Path) -> None:
     """Atomically, so that a killed process leaves no half a file behind."""
     tensors = {"images": crops.images, "labels": crops.labels, "votes": crops.votes}
     texts = {"sources": json.dumps(crops.sources), "left_out": json.dumps(crops.left_out)}
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(tensors, partial, metadata=texts)
-    os.replace(partial, path)
+    with whole_file(path) as part:
+        save_file(tensors, part, metadata=texts)

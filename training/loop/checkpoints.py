@@ -8,7 +8,7 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from .settings import write_atomically
+from gimefive_hf.tables import write_whole
 
 COMPLETE = "complete.json"  # written last: a checkpoint without it was cut short
 DIGESTS = "digests.json"
@@ -24,7 +24,7 @@ def write_digests(folder: Path) -> None:
     """Note the digest of every file in `folder`, by its path there."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != DIGESTS]
     digests = {str(path.relative_to(folder)): digest(path) for path in files}
-    write_atomically(folder / DIGESTS, json.dumps(digests, indent=1) + "\n")
+    write_whole(folder / DIGESTS, json.dumps(digests, indent=1) + "\n")
 
 
 def damage(folder: Path) -> str | None:

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from .settings import write_atomically
+from gimefive_hf.tables import write_whole
 
 
 def curve_rows(log_history: list[dict]) -> list[dict]:
@@ -26,7 +26,7 @@ def write_curves(log_history: list[dict], folder: Path) -> None:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(folder / "curves.csv", text.getvalue())
+    write_whole(folder / "curves.csv", text.getvalue())
 
 
 def draw_curves(log_history: list[dict], folder: Path) -> None:

@@ -5,7 +5,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import types
 import typing
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.corpora import corpora_with
+from gimefive_hf.tables import write_whole
 
 from ..networks.catalogue import NETWORKS
 from .augmentation import Augmentation
@@ -162,7 +162,7 @@ class TrainingSettings:
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
-        write_atomically(path, json.dumps(self.to_dict(), indent=2) + "\n")
+        write_whole(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
 
 def check_type(name: str, value: Any, kind: Any) -> None:
@@ -175,13 +175,6 @@ def check_type(name: str, value: Any, kind: Any) -> None:
         raise ValueError(
             f"{name} must be {kind if isinstance(kind, types.UnionType) else kind.__name__}; got {value!r}"
         )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside `path`, then rename, so that a killed process leaves the old or the new file, never half of one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def read_settings(path: Path, **changes: Any) -> TrainingSettings:

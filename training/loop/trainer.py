@@ -15,6 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
+from gimefive_hf.tables import write_whole
 
 from ..corpora.crops import Crops
 from .batches import BatchMaker, PassSampler
@@ -22,7 +23,7 @@ from .checkpoints import COMPLETE, complete_checkpoints, damage, kept_best, writ
 from .curves import draw_curves, write_curves
 from .disk import clear_disk_errors
 from .held_out import held_out_scores
-from .settings import TrainingSettings, write_atomically
+from .settings import TrainingSettings
 from .teachers import Teachers, resized
 
 AVERAGED = "averaged.safetensors"
@@ -214,7 +215,7 @@ class ExpressionTrainer(Trainer):
             self.accelerator.wait_for_everyone()
             if self.is_world_process_zero():
                 write_digests(folder)
-                write_atomically(folder / COMPLETE, json.dumps({"seconds": self.progress.seconds()}) + "\n")
+                write_whole(folder / COMPLETE, json.dumps({"seconds": self.progress.seconds()}) + "\n")
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -10,7 +10,6 @@ goes on where it was.
 import ast
 import hashlib
 import inspect
-import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from gimefive_hf.faces import cropping, detector, networks
 from gimefive_hf.faces.detections import Detection, overlap, suppress
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import LandmarkDetector
+from gimefive_hf.tables import whole_file
 
 from . import scenes
 from .scenes import Scene, bare_scene, make_scene, nearest_face, scene_seed
@@ -198,10 +198,8 @@ def read_kept(path: Path) -> tuple[dict[str, int], dict[str, np.ndarray]]:
 def keep(path: Path, sources: list[str], arrays: dict[str, np.ndarray]) -> None:
     """In one go, so that a killed search leaves no half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with open(part, "wb") as file:
+    with whole_file(path) as part, open(part, "wb") as file:
         np.savez(file, allow_pickle=False, sources=np.array(sources), **arrays)
-    os.replace(part, path)
 
 
 def to_tensor(crop: NDArray[np.uint8]) -> Tensor:

@@ -32,7 +32,7 @@ def main() -> None:
         st.Page(folder / f"page_{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, (title, icon) in PAGES.items()
     ]
-    st.navigation(pages).run()
+    st.navigation(pages, expanded=True).run()
 
 
 main()

@@ -23,7 +23,7 @@ explorer: $(VENV)/.installed            ## open the Streamlit explorer at http:/
 test: $(VENV)/.installed-test lint            ## lint, types and the default tests (under six minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow"
 
-QUICK := tables metrics results regions image_processing tracking train_parts bundled
+QUICK := tables metrics results regions image_processing tracking train_parts golden_networks
 quick: $(VENV)/.installed-test            ## a selection that answers within a minute, for whoever edits one file
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow" $(QUICK:%=tests/test_%.py)

@@ -55,8 +55,9 @@ def confidence_rows(store: Store, model: str) -> pd.DataFrame:
     calibration error), `temperature` (the further one that would suit this kind best) and `best_error` with it. Resting
     faces only for a model that knows neutral. Shares in [0, 1].
     """
-    classes = store.models[model].classes
-    rows = []
+    if model not in store.models:
+        return pd.DataFrame()
+    classes, rows = store.models[model].classes, []
     for kind, frame in kinds_of(store, model).items():
         if not len(frame) or (classes == 6 and (frame["label"] == NEUTRAL).any()):
             continue

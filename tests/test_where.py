@@ -78,3 +78,9 @@ def test_every_package_says_what_lives_there():
             if "checkpoints" not in folder.parts:
                 line = (folder / "__init__.py").read_text().strip()
                 assert line.startswith('"""'), f"{folder.relative_to(ROOT)} does not say what lives there"
+
+
+def test_what_make_quick_runs_exists():
+    chosen = re.search(r"^QUICK := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1).split()
+    assert chosen
+    assert [name for name in chosen if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []

@@ -113,24 +113,29 @@ def camel(values: dict[str, Any]) -> dict[str, Any]:
 def figures(model: str, store: Path = DEFAULT_STORE) -> dict[str, Any]:
     """
     How often the model is right, from the results store: over each test split, per class, and on corrupted images by
-    strength; each with its 95 % interval and its number of images. Empty tables where the store has none.
+    strength; each with its 95 % interval, its number of images, and how many classes were told apart. Where the model
+    was not tried on corrupted images, they are those of `corruptedOf`.
     """
     table = pd.read_csv(store / "results.csv")
-    table = table[(table["model"] == model) & (table["split"] == "test") & (table["subset"] == "full")]
-    accuracy = table[(table["metric"] == "accuracy") & (table["protocol"] == "aligned")]
-    recall = table[(table["metric"] == "recall") & (table["protocol"] == "aligned") & (table["corpus"] == "aggregate")]
+    table = table[(table["split"] == "test") & (table["subset"] == "full")].sort_values(["protocol", "classes"])
+    own = table[table["model"] == model]
+    accuracy = own[(own["metric"] == "accuracy") & (own["protocol"] == "aligned")]
+    recall = own[(own["metric"] == "recall") & (own["protocol"] == "aligned") & (own["corpus"] == "aggregate")]
     corrupted = table[(table["metric"] == "accuracy") & table["protocol"].str.startswith("corrupted/")]
+    tried = next((name for name in (model, *MODELS) if (corrupted["model"] == name).any()), model)
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for _, row in corrupted.sort_values("protocol").iterrows():
+    for _, row in corrupted[corrupted["model"] == tried].iterrows():
         kinds.setdefault(row["protocol"].split("/")[1], []).append(figure(row))
     return {
+        # of two rows, that of more classes comes last and stays
         "accuracy": {row["corpus"]: figure(row) for _, row in accuracy.iterrows()},
         "recall": {row["class"]: figure(row) for _, row in recall.iterrows()},
         "corrupted": kinds,
+        "corruptedOf": tried,
     }
 
 
 def figure(row: pd.Series) -> dict[str, Any]:
     """One figure of the store, as a share."""
     shares = {name: round(float(row[name]), 4) for name in ("value", "low", "high")}
-    return {**shares, "images": int(row["n_scored"])}
+    return {**shares, "images": int(row["n_scored"]), "classes": int(row["classes"])}

@@ -11,6 +11,7 @@ export interface Figure {
   low: number;
   high: number;
   images: number;
+  classes: number;
 }
 
 export type PartName = "brows" | "eyes" | "nose" | "mouth";
@@ -41,5 +42,7 @@ export interface Facts {
   regions: {
     browLift: number; eyeMargin: number; noseMargin: number; mouthMargin: number; covered: PartName[]; edge: number;
   };
-  figures: { accuracy: Record<string, Figure>; recall: Record<string, Figure>; corrupted: Record<string, Figure[]> };
+  figures: {
+    accuracy: Record<string, Figure>; recall: Record<string, Figure>; corrupted: Record<string, Figure[]>; corruptedOf: string;
+  };
 }

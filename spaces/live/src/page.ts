@@ -10,7 +10,7 @@ import { $, clock, element, Panel } from "./panel";
 import { fromPhoto, People, type Person } from "./people";
 import { readPhoto } from "./photo";
 import { MOST_LIVE } from "./reader";
-import { Session } from "./session";
+import { Session, type Sample } from "./session";
 import { Stage } from "./stage";
 import { Timeline } from "./timeline";
 
@@ -263,10 +263,16 @@ class Page {
     }
     if (now || time - this.shown.session > SESSION_EVERY) {
       this.shown.session = time;
-      const number = this.person?.number ?? this.session.samples.at(-1)?.person;
-      this.timeline.draw(this.session.samples.filter(({ person }) => person === number), this.seconds);
+      this.timeline.draw(this.line(), this.seconds);
       this.panel.showSession(this.session);
     }
+  }
+
+  /** The samples of the person in the panel, or of whoever was read last. */
+  private line(): Sample[] {
+    const last = this.session.samples.at(-1)?.person ?? 0;
+    const live = this.state === "live" || this.state === "frozen";
+    return this.session.lineOf(live ? (this.person?.number ?? last) : last);
   }
 
   private waiting(): string {
@@ -360,9 +366,7 @@ class Page {
   }
 
   private async savePng(): Promise<void> {
-    const number = this.person?.number ?? this.session.samples.at(-1)?.person;
-    const samples = this.session.samples.filter(({ person }) => person === number);
-    const blob = await this.timeline.toPng(samples, `What a network read in a face, ${clock(this.session.summary().seconds)} min`);
+    const blob = await this.timeline.toPng(this.line(), `What a network read in a face, ${clock(this.session.summary().seconds)} min`);
     if (blob) download(blob, "gimefive-session.png");
   }
 }

@@ -162,7 +162,7 @@ export class Panel {
 
   /** Where it fails, with figures of the results store. */
   showFigures(): void {
-    const { accuracy, recall, corrupted } = this.facts.figures;
+    const { accuracy, recall, corrupted, corruptedOf } = this.facts.figures;
     const rows: [string, Figure][] = [];
     if (accuracy["raf-db"]) rows.push(["photos from the web (RAF-DB)", accuracy["raf-db"]]);
     if (accuracy.fer2013) rows.push(["small grey pictures (FER2013)", accuracy.fer2013]);
@@ -173,21 +173,23 @@ export class Panel {
       figureList("pictures", rows, () => ""),
       figureList("expressions", classes.map(([name, figure]) => [name, figure]), this.colorOf),
     );
+    const other = corruptedOf === this.facts.model ? "" : ` Dark, covered, blurred and small faces were read by ${corruptedOf}.`;
     $("figures-note").textContent =
-      `${this.facts.model} on test images it was not trained on; whiskers are 95 % intervals. Left: all its answers. Right: of the faces ` +
-      "that people labelled so in RAF-DB and FER2013. Turned heads, groups who are little in the training data and posed pictures go worse or were not measured.";
+      `${this.facts.model} on test images that it was not trained on; whiskers are 95 % intervals, and a bar under the pointer ` +
+      `tells more. Left: all its answers.${other} Right: of the faces that people labelled so in RAF-DB and FER2013. Turned ` +
+      "heads, and groups who are little in the training data, go worse or were not measured.";
   }
 }
 
 function figureList(kind: string, rows: [string, Figure][], colorOf: (name: string) => string): HTMLElement {
   const list = element("ul", "", kind);
-  for (const [name, { value, low, high, images }] of rows) {
+  for (const [name, { value, low, high, images, classes }] of rows) {
     const [row, track, fill, whisker] = [element("li"), element("span", "", "track"), element("i"), element("u")];
     fill.style.width = css(value);
     fill.style.backgroundColor = colorOf(name);
     [whisker.style.left, whisker.style.width] = [css(low), css(high - low)];
     track.append(fill, whisker);
-    row.title = `${(100 * value).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}] of ${images.toLocaleString("en")} images`;
+    row.title = `${(100 * value).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}] of ${images.toLocaleString("en")} images, ${classes} expressions told apart`;
     row.append(element("span", name, "name"), track, element("output", percent(value)));
     list.append(row);
   }

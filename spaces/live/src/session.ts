@@ -84,6 +84,13 @@ export class Session {
     return lasting;
   }
 
+  /** The samples of one person, and before it came those of whoever was read then, one at a time. */
+  lineOf(person: number): Sample[] {
+    const start = this.samples.findIndex((sample) => sample.person === person);
+    const before = this.samples.slice(0, Math.max(start, 0)).filter(({ time }, k, all) => k === 0 || time > all[k - 1]!.time);
+    return [...before, ...this.samples.slice(Math.max(start, 0)).filter((sample) => sample.person === person)];
+  }
+
   /** Seconds that each label was shown, by all persons together, and how many changes lasted. */
   summary(): { seconds: number; people: number; changes: number; shares: { label: string; share: number }[] } {
     const totals = new Map<string, number>();

@@ -40,6 +40,14 @@ test("a session keeps ten samples a second, and no more than it may", () => {
   expect(session.toCsv({ emotions: [{ name: "a" }, { name: "b" }] } as never).trim().split("\n").length).toBe(101);
 });
 
+test("a person's line begins with whoever was read before it came", () => {
+  const session = new Session();
+  for (let k = 0; k < 10; k++) session.add([person("fear", 1), person("fear", 2)], k / 10);
+  for (let k = 10; k < 20; k++) session.add([person("anger", 3)], k / 10);
+  expect(session.lineOf(3).map((one) => one.person)).toEqual([...Array(10).fill(1), ...Array(10).fill(3)]);
+  expect(session.lineOf(1).length).toBe(10);
+});
+
 /** A flat mesh in which only the points of eyes, nose and mouth stand anywhere. */
 function mesh(places: Record<number, [number, number]>): Float32Array {
   const all = new Float32Array(1404);

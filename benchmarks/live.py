@@ -27,7 +27,7 @@ from spaces.serve_live import make_server
 
 from .measuring import table, write_results
 
-CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "moving_face.mp4"
+CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "changing_face.mp4"
 WIDTH, HEIGHT = 640, 480
 FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 # Threads of the page's process: the reading, the page itself, and putting the picture together.

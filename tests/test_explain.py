@@ -464,3 +464,16 @@ def test_missing_package_is_named(monkeypatch, method, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match="pip install"):
         explain(build("conv"), images(), method, 0)
+
+
+@pytest.mark.parametrize(("highest", "said"), [(0.0, 1), (0.01, 0)])
+def test_an_empty_map_says_that_nothing_speaks_for_the_class(highest, said):
+    from matplotlib.figure import Figure
+
+    from gimefive_hf.drawing.explanations import say_if_empty
+
+    axes = Figure().subplots()
+    heat = np.zeros((4, 4), np.float32)
+    heat[1, 1] = highest
+    say_if_empty(axes, heat)
+    assert [text.get_text() for text in axes.texts] == ["nothing speaks for it"] * said

@@ -77,6 +77,12 @@ def show(axes: "Axes", picture: NDArray, title: str = "", **options):
     return image
 
 
+def say_if_empty(axes: "Axes", heat: NDArray[np.float32]) -> None:
+    """A map without any heat is an answer too: nothing in the picture speaks for the class."""
+    if not heat.max() > 0:
+        axes.text(0.5, 0.03, "nothing speaks for it", transform=axes.transAxes, ha="center", fontsize=7, color="white")
+
+
 def draw_panels(faces: Sequence[Explained], method: str, color_map: str = DEFAULT_COLOR_MAP) -> NDArray[np.uint8]:
     """
     Original, heat map with its colour bar, and overlay side by side; one row per face and class.
@@ -95,6 +101,7 @@ def draw_panels(faces: Sequence[Explained], method: str, color_map: str = DEFAUL
         original, heat, mixed = part.subplots(1, 3)
         show(original, face.crop, face.title)
         image = show(heat, face.heat[index], method, cmap=color_map, vmin=0, vmax=1)
+        say_if_empty(heat, face.heat[index])
         part.colorbar(image, ax=heat, shrink=0.8, ticks=[0, 0.5, 1])
         title = f"{face.emotions[index]} {face.scores[index]:.2f}"
         show(mixed, overlay_heat(face.crop, face.heat[index], name=color_map), title)
@@ -127,6 +134,7 @@ def draw_contact_sheet(
             image = show(
                 axes, overlay_heat(face.crop, face.heat[index], name=color_map), cmap=color_map, vmin=0, vmax=1
             )
+            say_if_empty(axes, face.heat[index])
             weight = "bold" if index == winner else "normal"
             axes.set_title(f"{face.emotions[index]} {face.scores[index]:.2f}", fontsize=9, fontweight=weight)
             if face.landmarks is not None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 
-from evaluation.cards.audit_sentences import audit_sentences, count_rows
+from evaluation.cards.audit_sentences import audit_sentences, count_rows, listed_rows
 from evaluation.cards.markdown import percent
 from evaluation.cards.model_tables import faithfulness, leakage
 from evaluation.cards.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
@@ -153,6 +153,16 @@ def test_audit_sentences_by_hand():
     header, rows = count_rows(audit, "raf-db")
     assert header == ["split", "images", "happiness", "fear"]
     assert rows == [["train", "1,205", "1,200", "5"], ["test", "7", "7", "0"]]
+    audit["counts"]["fer2013"] = {"train": {"fear": 10, "neutral": 99}, "test": {"happiness": 2}}
+    audit["counts"]["tfeid"] = {"train": {"fear": 1}, "test": {"happiness": 5}}
+    _, rows = count_rows(audit, "aggregate")  # without neutral; its test is that of RAF-DB and FER2013
+    assert [row[:3] for row in rows] == [["train", "1,216", "1,200"], ["validation", "0", "0"], ["test", "9", "9"]]
+
+
+def test_split_lists_are_counted_where_there_was_no_audit(tmp_path):
+    (tmp_path / "a.csv").write_text("corpus,source,split\na,1,test\na,2,train\na,3,train\n")
+    assert listed_rows(tmp_path / "a.csv")[1] == [["train", "2"], ["test", "1"]]
+    assert listed_rows(tmp_path / "none.csv")[1] == []
 
 
 def test_leakage_counts_the_twins(store, tmp_path):

@@ -1,6 +1,12 @@
 """What `training.audit` counted on a corpus, in sentences and a table for its card."""
 
+import csv
+from collections import Counter
+from pathlib import Path
+
 from gimefive_hf.emotions import EMOTIONS
+
+from ..corpora import AGGREGATE, SPLITS, corpora_of, corpora_with
 
 CLASSES = (*EMOTIONS, "neutral", "contempt")
 
@@ -45,12 +51,31 @@ def audit_sentences(audit: dict, corpus: str) -> list[str]:
     return sentences
 
 
+def aggregate_counts(audit: dict) -> dict[str, dict[str, int]]:
+    """Split → class → images of the aggregate's parts together; its test split is that of the parts with their own."""
+    splits: dict[str, dict[str, int]] = {}
+    for split in ("train", "validation", "test"):
+        parts = corpora_of(AGGREGATE) if split == "test" else corpora_with(aggregate=True)
+        found = [audit["counts"].get(part, {}).get(split, {}) for part in parts]
+        splits[split] = {name: sum(counts.get(name, 0) for counts in found) for name in EMOTIONS}
+    return splits if any(any(counts.values()) for counts in splits.values()) else {}
+
+
 def count_rows(audit: dict, corpus: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the images per split and class; no rows for a corpus that was not audited."""
-    splits = audit["counts"].get(corpus, {})
+    splits = aggregate_counts(audit) if corpus == AGGREGATE else audit["counts"].get(corpus, {})
     names = [name for name in CLASSES if any(name in counts for counts in splits.values())]
     rows = [
         [split, f"{sum(counts.values()):,}", *(f"{counts.get(name, 0):,}" for name in names)]
         for split, counts in splits.items()
     ]
     return ["split", "images", *names], rows
+
+
+def listed_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the images per split that a split list names; no rows if there is none."""
+    if not path.is_file():
+        return ["split", "images"], []
+    with open(path, newline="", encoding="utf-8") as file:
+        counts = Counter(row["split"] for row in csv.DictReader(file))
+    return ["split", "images"], [[split, f"{counts[split]:,}"] for split in SPLITS if counts[split]]

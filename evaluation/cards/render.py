@@ -25,7 +25,7 @@ from ..corpora import read_records, title_of
 from ..queries import FLAGSHIP, find_row, order_models, tested_corpora
 from ..store import DEFAULT_STORE, Store, read_store
 from ..weak_spots import weak_spots
-from .audit_sentences import audit_sentences, count_rows
+from .audit_sentences import audit_sentences, count_rows, listed_rows
 from .markdown import markdown_table, no_results, percent
 from .starts import STARTS
 from .tables import MODEL_TABLES, STORE_TABLES, TABLES
@@ -215,11 +215,13 @@ def dataset_card(store: Store, corpus: str) -> str:
             )
     audit = read_audit()
     header, counts = count_rows(audit, corpus)
+    if not counts:
+        header, counts = listed_rows(ROOT / "training" / "corpora" / "split_lists" / f"{corpus}.csv")
     table = markdown_table(["accuracy %, six classes [95 % interval]", "all test images", "leak-free"], rows)
     return template("dataset_card.md.jinja").render(
         metadata=data.to_yaml(),
         corpus=about,
-        splits=markdown_table(header, counts) if counts else "See the parts.",
+        splits=markdown_table(header, counts) if counts else "None: it is neither trained on nor tested on here.",
         audited=audit_sentences(audit, corpus),
         results=table if rows else no_results("any model"),
     )

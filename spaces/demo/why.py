@@ -149,7 +149,7 @@ def maps_html(fer: ExpressionRecognizer, image: NDArray[np.uint8], face: Face) -
         cells.append(
             f'<button type="button" class="map" data-map="{name}" style="--c:{color_of(name)}" '
             f'aria-label="Show what speaks for {name}, {score}, on the large face">'
-            f'<span class="portrait">{layers}</span><span>{name} {score}</span></button>'
+            f'<span class="portrait">{layers}</span><span>{name}<br>{score}</span></button>'
         )
     lead = "What speaks for each expression, each map scaled by itself. Click one to see it on the large face."
     return f'<p>{lead}</p><div class="maps">{"".join(cells)}</div>'

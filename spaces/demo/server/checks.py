@@ -1,5 +1,6 @@
 """What the JSON of a call may hold: known endpoints, plain values, and files where a component takes one."""
 
+import inspect
 import json
 import re
 from typing import Any
@@ -115,15 +116,14 @@ def check_file(value: Any) -> dict[str, Any]:
 
 def check_named(function: Any, body: dict[str, Any]) -> dict[str, Any]:
     """The same for values by the names of the function's parameters."""
-    components = dict(zip(parameter_names(function), function.inputs, strict=False))
+    parameters = list(inspect.signature(function.fn).parameters.values())[: len(function.inputs)]
+    components = dict(zip([parameter.name for parameter in parameters], function.inputs, strict=True))
     if unknown := sorted(set(body) - set(components)):
         raise RequestError(f"No such parameter: {unknown[0][:40]!r}; expected {', '.join(components)}.")
+    for parameter in parameters:
+        if parameter.default is parameter.empty and parameter.name not in body:
+            raise RequestError(f"Expected a value for {parameter.name}.")
     return {name: check_value(components[name], value) for name, value in body.items()}
-
-
-def parameter_names(function: Any) -> list[str]:
-    code = function.fn.__code__
-    return list(code.co_varnames[: code.co_argcount])
 
 
 def claimed_paths(checked: dict[str, Any]) -> list[str]:

@@ -58,12 +58,14 @@ class Gate:
             response: Response = PlainTextResponse("This server does not answer to that name.", 403)
             return await response(scope, receive, send)
         scope["headers"] = [(k, v) for k, v in scope["headers"] if not self.is_forged(k, v)]
+        body = Body(receive)
         try:
-            await self.route(request, scope, receive, send)
+            await self.route(Request(scope, body.receive), scope, body.receive, send)
         except RequestError as error:
             answer = {"detail": str(error), "error": str(error)}
-            # what is left of a body that is refused is not worth reading
-            headers = {"Connection": "close"} if scope["method"] == "POST" else None
+            # what is left of a large body that is refused is not worth reading
+            small = scope["method"] != "POST" or await body.drain(announced_length(request))
+            headers = None if small else {"Connection": "close"}
             await JSONResponse(answer, error.status, headers)(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to answer
@@ -144,6 +146,27 @@ class Gate:
                     self.uploads.drop(path)
             else:
                 self.uploads.bind(paths, event.found)
+
+
+class Body:
+    """A request's body, of which it is known whether all of it was read."""
+
+    SMALL = 1 << 16
+
+    def __init__(self, receive: Receive) -> None:
+        self.source, self.is_read = receive, False
+
+    async def receive(self) -> Message:
+        message = await self.source()
+        self.is_read |= message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def drain(self, announced: int) -> bool:
+        """Read the rest if it is small; a client whose words are left unread may never see the answer."""
+        left = self.SMALL - announced
+        while not self.is_read and left >= 0:
+            left -= len((await self.receive()).get("body", b""))
+        return self.is_read
 
 
 class EventId:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gimefive_hf.faces.networks import MODELS_DIR
+from gimefive_hf.publishing.licence import LICENSE_FILE, LICENSE_TEXT
 
 from .live_facts import facts, model_folder
 from .serve_live import PORT, serve
@@ -53,6 +54,7 @@ def build(folder: Path = FOLDER) -> Path:
     (folder / "files").mkdir(parents=True)
     for name in PAGES:
         shutil.copy(LIVE / name, folder)
+    shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
     bundle("page", folder, "--format=esm")
     bundle("worker", folder, "--format=iife", "--log-override:empty-import-meta=silent")
     with ThreadPoolExecutor() as threads:  # zlib lets go of the interpreter

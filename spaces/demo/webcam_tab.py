@@ -28,7 +28,8 @@ SESSION_SECONDS = 600
 BEGIN = "Allow the camera, then press the round button below it: it starts the analysis, and records nothing."
 ABOUT = (
     "Frames are looked at in memory and forgotten; nothing is recorded. Two visitors are served at a time, for ten "
-    "minutes each at most: if nothing moves after you started, both places are taken, and yours comes by itself."
+    "minutes each at most: if nothing moves after you started, both places are taken, and yours comes by itself. Here "
+    "the server sees your frames; the reader that `make live` opens sends none, for it computes in your browser."
 )
 CHART_WIDTH, CHART_HEIGHT = 600, 150
 

@@ -75,7 +75,8 @@ def hard_faces(store: Store, model: str = FLAGSHIP) -> str:
         ]
         header = ["found test faces, by how they stand", "faces", "right %"]
         text += f"\n\n{markdown_table(header, rows)}"
-        text += "\n\nRAF-DB, FER2013 and AffectNet together; roll and yaw are estimated from the landmarks."
+        corpora = ", ".join(title_of(name) for name in sorted(store.extras["face_poses"]["corpus"].unique()))
+        text += f"\n\nTest faces of {corpora}; roll and yaw are estimated from the landmarks."
     return text
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from evaluation.store import DEFAULT_STORE
 from gimefive_hf.bundled import resolve_checkpoint
-from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 from gimefive_hf.explain import covering, regions
 from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
 from gimefive_hf.images.opening import MAX_PIXELS, MIN_SIDE

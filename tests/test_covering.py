@@ -1,9 +1,9 @@
-"""Covered parts of a face: what is covered, what is scored, and the sentence about the fall."""
+"""Covered parts of a face: what is covered, and what is scored."""
 
 import numpy as np
 import pytest
 
-from gimefive_hf.explain.covering import PARTS, cover, cover_parts, effect_sentence
+from gimefive_hf.explain.covering import PARTS, cover, cover_parts
 from gimefive_hf.explain.regions import REGIONS, region_map
 
 from .test_regions import drawn_face
@@ -63,15 +63,3 @@ def test_parts_outside_the_crop_are_left_out(face):
 def test_unknown_parts_are_named(face, part):
     with pytest.raises(ValueError, match=part):
         cover(*face, part)
-
-
-@pytest.mark.parametrize(
-    ("after", "sentence"),
-    [
-        ([("eyes", 0.95), ("mouth", 0.41)], "without the mouth, happiness falls from 99 % to 41 %"),
-        ([("eyes", 0.99), ("mouth", 0.96)], "happiness stays at 96 % or more, whichever part is covered"),
-        ([], "no part could be covered to see what happiness hangs on"),
-    ],
-)
-def test_sentence(after, sentence):
-    assert effect_sentence("happiness", 0.99, after) == sentence

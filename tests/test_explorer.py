@@ -8,8 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -31,6 +29,7 @@ from gimefive_hf.commands import explorer as command_explorer
 from gimefive_hf.emotions import EMOTIONS
 
 from .results_cases import make_store
+from .servers import free_port, streamlit_answers
 
 EXPLORER = Path(__file__).parents[1] / "spaces" / "explorer"
 PAGES = sorted(path.stem for path in EXPLORER.glob("page_*.py"))
@@ -255,12 +254,11 @@ def test_command_refuses_a_missing_store(tmp_path):
 
 def test_command_starts_streamlit_and_ends_with_it(tmp_path):
     """What a process manager does: SIGTERM to the command ends the server too."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gimefive_hf.cli", "explorer", "--store", str(tmp_path), "--port", str(port)]
     process = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        assert answers(port, lambda: process.poll() is None), process.communicate()[0]
+        assert streamlit_answers(port, process), process.communicate()[0]
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
         assert f"GIMEFIVE_STORE={tmp_path}".encode() in environment
         process.terminate()
@@ -270,17 +268,6 @@ def test_command_starts_streamlit_and_ends_with_it(tmp_path):
     finally:
         process.kill()
         process.communicate()
-
-
-def answers(port: int, alive) -> bool:
-    """Whether Streamlit's health check answers while its process lives."""
-    while alive():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as response:
-                return response.read() == b"ok"
-        except OSError:
-            time.sleep(0.2)
-    return False
 
 
 def test_the_weakest_spot_links_to_its_own_images():

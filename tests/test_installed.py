@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +15,8 @@ import pytest
 from PIL import Image
 
 from gimefive_hf import cli
+
+from .servers import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,8 +71,7 @@ def test_commands(installed):
 @pytest.mark.slow  # builds the wheel and starts both apps
 @pytest.mark.parametrize(("app", "page"), [("explorer", "_stcore/health"), ("demo", "")])
 def test_apps(installed, app, page):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = installed(app, "--port", str(port), "--no-browser")
     try:
         deadline = time.monotonic() + 240

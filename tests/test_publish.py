@@ -5,8 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -19,6 +17,7 @@ from spaces.assemble_explorer import assemble
 from training import publish
 
 from .hub_server import TOKEN, hub
+from .servers import free_port, streamlit_answers
 from .test_push import real_api
 from .video_cases import save_tiny
 
@@ -136,27 +135,10 @@ def test_the_assembled_explorer_answers(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(command, cwd=tmp_path / "spaces" / "explorer", env=environment, stderr=subprocess.PIPE)
     try:
-        assert health(port, process), process.communicate()[1]
+        assert streamlit_answers(port, process), process.communicate()[1]
     finally:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
-def health(port: int, process: subprocess.Popen) -> bool:
-    while process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-                return answer.read() == b"ok"
-        except OSError:
-            time.sleep(0.2)
-    return False
 
 
 @pytest.mark.slow  # every checkpoint of the package is loaded, exported and sent

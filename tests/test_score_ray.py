@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from gimefive_hf.cli import main
 from gimefive_hf.folders.ray_engine import RayEngine
 from gimefive_hf.folders.scoring import score_folder
 
+from .servers import free_port
 from .video_cases import image_folder, save_tiny, tiny_recognizer
 
 
@@ -86,12 +86,6 @@ ray.shutdown()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "True ['127.0.0.1'] None\n", done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize(

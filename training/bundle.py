@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gimefive_hf import GiMeFiveForImageClassification, GiMeFiveImageProcessor
+from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
@@ -55,8 +55,7 @@ CALIBRATION = {"raf-db": 256, "fer2013": 256, "affectnet": 256}  # training imag
 
 def bundle(checkpoint: Path, name: str) -> Path:
     """Store `checkpoint` as `name`; returns the folder. Raises ValueError if its weights are too large."""
-    model = GiMeFiveForImageClassification.from_pretrained(checkpoint, dtype=torch.float32)
-    processor = GiMeFiveImageProcessor.from_pretrained(checkpoint)
+    model, processor = load_checkpoint(checkpoint, dtype=torch.float32)
     state = {key: value.half() if value.ndim > 1 else value for key, value in model.state_dict().items()}
     size = sum(value.numel() * value.element_size() for value in state.values())
     if size > MAX_BYTES:

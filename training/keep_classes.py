@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 from .bundle import RUN_RECORDS
@@ -59,11 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     if not (args.checkpoint / "model.safetensors").is_file():
         parser.error(f"no checkpoint in {args.checkpoint}: it has no model.safetensors")
     try:
-        model = keep_classes(GiMeFiveForImageClassification.from_pretrained(args.checkpoint), args.classes)
+        model, processor = load_checkpoint(args.checkpoint)
+        model = keep_classes(model, args.classes)
     except ValueError as error:
         parser.error(str(error))
     model.save_pretrained(args.out)
-    GiMeFiveImageProcessor.from_pretrained(args.checkpoint).save_pretrained(args.out)
+    processor.save_pretrained(args.out)
     for record in RUN_RECORDS:
         if (args.checkpoint.parent / record).is_file():
             shutil.copyfile(args.checkpoint.parent / record, args.out.parent / record)

@@ -1,17 +1,12 @@
-"""Pictures of results on photos: numbered boxes, heat-map overlay, landmarks. RGB uint8 in, RGB uint8 out."""
+"""Pictures of results on photos: heat-map overlay, landmarks. RGB uint8 in, RGB uint8 out."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from ..faces.cropping import FaceCrop
-from ..faces.detections import Box
-from ..recognizer import Face
-from .colors import EMOTION_COLORS, OTHER_COLOR
 
 # Perceptually even by default; jet is what the paper's figures use.
 COLOR_MAPS = {"inferno": cv2.COLORMAP_INFERNO, "viridis": cv2.COLORMAP_VIRIDIS, "jet": cv2.COLORMAP_JET}
@@ -22,35 +17,6 @@ LANDMARK_COLOR = (0, 255, 170)
 def line_width(image: NDArray[np.uint8]) -> int:
     """Width of lines in pixels that suits the image's size."""
     return max(1, round(min(image.shape[:2]) / 240))
-
-
-def draw_boxes(
-    image: NDArray[np.uint8], faces: Sequence[Face], chosen: int | None = None, labels: bool = True
-) -> NDArray[np.uint8]:
-    """A copy with a box around each face in its expression's colour, numbered from 1; `chosen` is drawn thicker."""
-    canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas)
-    width = line_width(image)
-    font = ImageFont.load_default(size=max(11, 6 * width))
-    for index, face in enumerate(faces):
-        color = EMOTION_COLORS.get(face.label, OTHER_COLOR)
-        x, y, w, h = face.box
-        draw.rectangle((x, y, x + w, y + h), outline=color, width=width * (2 if index == chosen else 1))
-        text = f"{index + 1}" + (f" {face.label} {face.score:.0%}" if labels else "")
-        draw_label(draw, text, face.box, color, font, image.shape[1])
-    return np.array(canvas)
-
-
-def draw_label(draw: ImageDraw.ImageDraw, text: str, box: Box, color: tuple[int, int, int], font, right: int) -> None:
-    """Text on a filled plate above the box, or inside it at the upper border, always within the image."""
-    left, top, text_right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = text_right - left + 8, bottom - top + 8
-    x = min(max(box[0], 0), max(0, right - width))
-    y = box[1] - height if box[1] >= height else max(box[1], 0)
-    draw.rectangle((x, y, x + width, y + height), fill=color)
-    # black or white, whichever is further from the plate in luma
-    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-    draw.text((x + 4 - left, y + 4 - top), text, fill="black" if luma > 127 else "white", font=font)
 
 
 def draw_landmarks(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -47,12 +47,22 @@ def cover(crop: NDArray[np.uint8], landmarks: NDArray[np.float32], part: str) ->
     Raises:
         ValueError: for an unknown part, or one that lies outside the crop.
     """
+    check_part(part)
+    regions = region_map(landmarks, crop.shape[:2])
+    if not (regions == REGIONS.index(part)).any():
+        raise ValueError(f"the {part} lie outside the crop, so they cannot be covered")
+    return paint(crop, regions, part)
+
+
+def check_part(part: str) -> None:
+    """Raise ValueError for what is no part of a face."""
     if part not in REGIONS or part == "background":
         raise ValueError(f"part must be one of {', '.join(REGIONS[:-1])}; got {part!r}")
-    regions = region_map(landmarks, crop.shape[:2])
+
+
+def paint(crop: NDArray[np.uint8], regions: NDArray[np.uint8], part: str) -> NDArray[np.uint8]:
+    """As `cover`, with the `region_map` of the crop, for a part that is in it."""
     mask = (regions == REGIONS.index(part)).astype(np.float32)
-    if not mask.any():
-        raise ValueError(f"the {part} lie outside the crop, so they cannot be covered")
     cheeks = regions == REGIONS.index("cheeks")
     skin = crop[cheeks if cheeks.any() else mask == 0].mean(0)
     mask = cv2.GaussianBlur(mask, (0, 0), max(EDGE * max(mask.shape), 0.5))[..., None]
@@ -74,25 +84,10 @@ def cover_parts(
         score_crops: uint8 RGB crops → probabilities (n, classes), such as `ExpressionRecognizer.score_crops`.
         parts: names out of `REGIONS`; those that lie outside the crop are left out of the answer.
     """
+    for part in parts:
+        check_part(part)
     regions = region_map(landmarks, crop.shape[:2])
-    inside = [part for part in parts if part not in REGIONS or (regions == REGIONS.index(part)).any()]
-    crops = [cover(crop, landmarks, part) for part in inside]
+    inside = [part for part in parts if (regions == REGIONS.index(part)).any()]
+    crops = [paint(crop, regions, part) for part in inside]
     scores = score_crops(crops)
     return [Covered(*one) for one in zip(inside, crops, scores, strict=True)]
-
-
-def effect_sentence(emotion: str, before: float, after: Sequence[tuple[str, float]]) -> str:
-    """
-    The largest fall of an expression's score in words: "without the mouth, happiness falls from 99 % to 41 %".
-
-    Args:
-        emotion: the expression that the face shows.
-        before: its probability as the face is, in [0, 1].
-        after: (part, probability with that part covered) for each part that was covered.
-    """
-    if not after:
-        return f"no part could be covered to see what {emotion} hangs on"
-    part, lowest = min(after, key=lambda pair: pair[1])
-    if before - lowest < 0.05:
-        return f"{emotion} stays at {100 * lowest:.0f} % or more, whichever part is covered"
-    return f"without the {part}, {emotion} falls from {100 * before:.0f} % to {100 * lowest:.0f} %"

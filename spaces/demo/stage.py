@@ -11,7 +11,7 @@ from photo import to_data_url
 from words import headline, percent, status
 
 from gimefive_hf import Face
-from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 
 # Badges are placed for a photo that is shown this wide, in CSS pixels; on wider ones they are only further apart.
 SHOWN_WIDTH = 340

@@ -9,7 +9,8 @@ from words import NOT_A_FEELING, detail, headline, percent
 
 from cards import portrait
 from gimefive_hf import Face, __version__
-from gimefive_hf.drawing.marks import EMOTION_COLORS, OTHER_COLOR, overlay_heat
+from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
+from gimefive_hf.drawing.marks import overlay_heat
 
 SIZE = (1600, 900)
 FACE_SIDE = 620

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf.loading import load_checkpoint
 
 from ..corpora.crops import LABELS
 from .batches import with_neutral
@@ -28,8 +28,8 @@ class Teacher(nn.Module):
         super().__init__()
         if not (folder / "model.safetensors").is_file():
             raise ValueError(f"no teacher in {folder}: it has no model.safetensors")
-        self.network = GiMeFiveForImageClassification.from_pretrained(folder).eval().requires_grad_(False)
-        theirs = GiMeFiveImageProcessor.from_pretrained(folder)
+        model, theirs = load_checkpoint(folder)
+        self.network = model.eval().requires_grad_(False)
         names = list(self.network.config.id2label.values())
         if names not in [list(LABELS[:classes]), list(EMOTIONS)]:
             raise ValueError(f"the teacher {folder.name} has the classes {names}; needed: {list(LABELS[:classes])}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evaluation.store import hash_file
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
+from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification, resolve_checkpoint
 
 from ..corpora import keep_classes, label_array, load_corpus, to_tensors
@@ -98,14 +99,13 @@ def load_model(folder: str, name: str | None = None) -> LoadedModel:
         name: what the tables call it; by default the folder's name.
 
     Raises:
-        ValueError: if there is no checkpoint.
+        ValueError: if there is no checkpoint, or it is not whole.
     """
     weights = Path(resolve_checkpoint(folder)) / "model.safetensors"
     if not weights.is_file():
         raise ValueError(f"no checkpoint {folder!r}: expected a folder with model.safetensors, or gimefive")
-    model = GiMeFiveForImageClassification.from_pretrained(folder).eval()
-    processor = GiMeFiveImageProcessor.from_pretrained(folder)
-    return LoadedModel(model, processor, name or Path(folder).name, hash_file(weights))
+    model, processor = load_checkpoint(folder)
+    return LoadedModel(model.eval(), processor, name or Path(folder).name, hash_file(weights))
 
 
 def model_pixels(processor: GiMeFiveImageProcessor, crops: np.ndarray) -> Tensor:

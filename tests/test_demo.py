@@ -11,6 +11,7 @@ from PIL import Image
 
 from gimefive_hf import EMOTIONS
 
+from .conftest import DEMO
 from .test_images import bad_files
 
 
@@ -77,6 +78,18 @@ def test_faces_of_an_upload_are_chosen_by_click_and_by_keyboard(page, demo, two_
     page.locator(".card:visible [data-heat]").fill("0")
     assert heat.evaluate("node => getComputedStyle(node).opacity") == "0"
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []  # no face stayed on the disk
+
+
+@pytest.mark.browser
+def test_the_reasons_start_from_the_score_on_the_card(page):
+    """Both look at the picture that the page holds, so the same face has one score."""
+    page.set_input_files("#photo input[type=file]", DEMO / "examples" / "group.jpeg")
+    page.wait_for_function("document.querySelector('#status-line').innerText.startsWith('5 faces')")
+    for number in range(5):
+        page.click(f"button.chip[data-face='{number}']")
+        score = page.inner_text(f".card[data-card='{number}'] .bars li >> nth=0").split("\n")[-1]
+        start = f"document.querySelector('.why .covered li')?.innerText.split('\\n').pop().startsWith('{score} → ')"
+        page.wait_for_function(start, timeout=20_000)  # the reasons come after the card
 
 
 @pytest.mark.browser

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from examples import BY_NAME, EXAMPLES, FOLDER, note_on, read_example
 from numpy.typing import NDArray
-from photo import Photo, shrink, to_data_url
+from photo import Photo, decode_data_url, shrink, to_data_url
 from server.uploads import Uploads
 from stage import stage_html
 from take_away import card_picture
@@ -135,17 +135,22 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
     stage, cards, why = out
 
     def take(upload, name, *values):
-        """A new photo, or none: then the example is shown again."""
+        """A new photo, or none. What is analysed is what the page holds from now on, so that all answers agree."""
+        try:
+            held = None if upload is None else to_data_url(shrink(read(upload)))
+        except ValueError as error:
+            return None, problem_html(error), "", "", "0"
+        return held, *again(held and (upload[0], decode_data_url(held)), name, *values)
+
+    def again(upload, name, *values):
+        """The photo that the page holds, or the example where it holds none."""
         if upload is None:
-            return None, *analyst.example(example_name(name), Settings(*values)), "0"
+            return *analyst.example(example_name(name), Settings(*values)), "0"
         try:
             image = shrink(read(upload))
         except ValueError as error:
-            return None, problem_html(error), "", "", "0"
-        return to_data_url(image), *analyst.answer(image, Settings(*values)), "", "0"
-
-    def again(upload, name, *values):
-        return take(upload, name, *values)[1:]
+            return problem_html(error), "", "", "0"
+        return *analyst.answer(image, Settings(*values)), "", "0"
 
     def explain_chosen(upload, name, number, *values):
         index = face_number(number)

@@ -14,6 +14,8 @@ from .store import RESULT_KEY, Store
 FLAGSHIP = "gimefive"
 # Beginnings of the names of models that stand for a study, not for themselves.
 CROSS, TABLE2 = "cross-", "table2-"
+# Of the cross-dataset models, those whose whole network is trained; the others are linear classifiers.
+CROSS_TRAINED = "cross-trained-"
 
 
 def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.Series | None:

@@ -83,6 +83,17 @@ def import_run(folder: Path, row: dict, images: dict[str, Images], store: Path) 
     write_predictions(store, facts, prediction_frame(folder, images))
 
 
+def update_runs(store: Path, rows: list[dict]) -> None:
+    """Put rows of `run_row` into the store's runs.csv, in the place of what it has of their models."""
+    table = pd.DataFrame(rows)
+    path = store / "runs.csv"
+    if path.is_file():
+        old = pd.read_csv(path)
+        table = pd.concat([old[~old["model"].isin(table["model"])], table], ignore_index=True)
+    whole = dict.fromkeys(("epochs", "steps", "best_step"), "Int64")  # a run has steps or epochs
+    write_table(path, table.astype(whole), RUN_COLUMNS, ["model"])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
@@ -100,12 +111,7 @@ def main() -> int:
             network = json.loads((folder / "settings.json").read_text())["network"]
             rows.append(run_row(folder, args.prefix + network, args.recipe, args.machine))
             import_run(folder, rows[-1], images, args.store)
-        table = pd.DataFrame(rows)
-        path = args.store / "runs.csv"
-        if path.is_file():
-            old = pd.read_csv(path)
-            table = pd.concat([old[~old["model"].isin(table["model"])], table], ignore_index=True)
-        write_table(path, table, RUN_COLUMNS, ["model"])
+        update_runs(args.store, rows)
         update_results(args.store, [row["model"] for row in rows])
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

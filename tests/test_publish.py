@@ -126,16 +126,28 @@ def test_the_explorers_context_is_what_its_dockerfile_copies(tmp_path):
     assert not [name for name in files if "__pycache__" in name]
 
 
+@pytest.mark.browser
 @pytest.mark.slow  # a process of its own starts Streamlit with all of the library
-def test_the_assembled_explorer_answers(tmp_path):
+def test_the_assembled_explorer_answers(tmp_path, chromium):
+    """As its image would start it, from the assembled files."""
+    from playwright.sync_api import sync_playwright
+
     assemble(tmp_path)
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0", "--server.headless=true"]
     port = free_port()
-    command[-2] = f"--server.port={port}"
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(command, cwd=tmp_path / "spaces" / "explorer", env=environment, stderr=subprocess.PIPE)
     try:
         assert streamlit_answers(port, process), process.communicate()[1]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
+            worst = re.compile(r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises")
+            page.get_by_text(worst).wait_for()
+            assert page.get_by_test_id("stException").count() == 0
+            browser.close()
     finally:
         process.kill()
         process.communicate()

@@ -40,7 +40,7 @@ def headline(store: Store) -> str:
         values = {row.corpus: f"{100 * row.value:.1f}" for row in part.itertuples()}
         if any(c in values for c in corpora):
             cells = [values.get(c, MISSING) for c in corpora]
-            rows.append([f"paper: {model}", "the column's corpus", f"{part['parameters'].iloc[0]:,}", *cells])
+            rows.append([f"paper: {model}", "the column's corpus", f"{int(part['parameters'].iloc[0]):,}", *cells])
     note = (
         "Rows of the paper are as published, each number of a model trained on that column's corpus, selected on a set "
         "that consists of RAF-DB test images, without intervals. Peers of seven classes are restricted to the six."

@@ -12,6 +12,7 @@ from .rows import class_scores
 from .store import RESULT_KEY, Store
 
 FLAGSHIP = "gimefive"
+WITH_NEUTRAL = "gimefive-7"  # its sibling, which the apps ask by default
 # Beginnings of the names of models that stand for a study, not for themselves.
 CROSS, TABLE2 = "cross-", "table2-"
 # Of the cross-dataset models, those whose whole network is trained; the others are linear classifiers.

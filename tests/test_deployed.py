@@ -1,11 +1,13 @@
 """Photo in, label out: missed faces are wrong, conditions are read off the protocol's name, poses off landmarks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from evaluation.cards.deployed_tables import deployed, hard_faces
-from evaluation.confidence import best_temperature, calibration_error, rescale
+from evaluation.confidence import best_temperature, calibration_error, confidence_rows, rescale
 from evaluation.deployed import hard_rows, pose_rows
 from evaluation.store import PREDICTION_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
@@ -84,3 +86,15 @@ def test_temperature_undoes_what_made_the_scores_too_sure():
     assert calibration_error(honest, labels) < 0.03 < 0.1 < calibration_error(sure, labels)
     assert best_temperature(sure, labels) == pytest.approx(2, rel=0.1)
     np.testing.assert_allclose(rescale(sure, 2), honest, atol=1e-9)
+
+
+def test_resting_faces_count_in_the_wild_only_for_a_model_that_knows_neutral():
+    store = make_store([("aligned", "a", "fear"), ("aligned", "b", "fear")])
+    resting = store.predictions.iloc[:1].assign(corpus="fer2013", source="c", label="neutral", neutral=0.9, fear=0.1)
+    store.predictions = pd.concat([store.predictions.assign(neutral=0.0), resting])
+    assert confidence_rows(store, "gimefive").set_index("kind")["images"].to_dict() == {"in the wild, aligned crops": 2}
+    store.models["gimefive"] = replace(FACTS, classes=7)
+    table = confidence_rows(store, "gimefive").set_index("kind")
+    assert table["images"].to_dict() == {"in the wild, aligned crops": 3, "resting faces (FER2013's neutral)": 1}
+    assert table.loc["in the wild, aligned crops", "accuracy"] == 1
+    assert table.loc["resting faces (FER2013's neutral)", "confidence"] == pytest.approx(0.9)

@@ -1,11 +1,12 @@
 """Markdown tables out of the store, by name, for READMEs and cards. No number is ever written by hand beside them."""
 
 from collections.abc import Callable
+from functools import partial
 from math import isnan
 
 from ..corpora import corpus_titles, title_of
 from ..paper_table import NETWORKS, model_of, paper_table, summary
-from ..queries import FLAGSHIP, find_row, order_models
+from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
 from ..store import Store
 from .deployed_tables import confidence, deployed, hard_faces
 from .label_tables import annotators, fer2013_field, labels_sentence, second_labels
@@ -125,6 +126,7 @@ STORE_TABLES: dict[str, Callable[[Store], str]] = {
     "cross-dataset": cross_dataset,
     "fer2013-field": fer2013_field,
     "paper-networks": paper_networks,
+    "confidence-with-neutral": partial(confidence, model=WITH_NEUTRAL),
 }
 MODEL_TABLES: dict[str, Callable[..., str]] = {
     "per-corpus": per_corpus,

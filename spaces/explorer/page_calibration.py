@@ -9,6 +9,7 @@ import streamlit as st
 from explorer_charts import dot_plot, reliability_diagram, risk_coverage
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
+from evaluation.confidence import confidence_rows
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import confidence_bins, mean_interval, reliability
 from evaluation.queries import aligned_predictions, find_row, order_models, percent_text, tested_corpora
@@ -70,6 +71,15 @@ with st.expander("As a table"):
     percent = st.column_config.NumberColumn(format="percent")
     columns = {"share answered": percent, "accuracy of answers": percent}
     st.dataframe(abstain[::5], hide_index=True, column_config=columns)
+
+kinds = confidence_rows(store, model)
+if len(kinds):
+    st.subheader("For which input it holds")
+    share = st.column_config.NumberColumn(format="percent")
+    shares = dict.fromkeys(("accuracy", "mean confidence", "calibration error"), share)
+    kinds = kinds.rename(columns={"confidence": "mean confidence", "error": "calibration error"})
+    st.dataframe(kinds[["kind", "images", *shares]], hide_index=True, column_config=shares)
+    st.caption("One temperature, fitted on held-out images in the wild, stands for every kind.")
 
 st.subheader("All models")
 rows = []

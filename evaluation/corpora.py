@@ -32,7 +32,8 @@ class Corpus:
         setting: "wild", photos as people take them, "posed", or "" for neither.
         train: whether it may be trained on.
         select: whether its validation part may select a model.
-        test: whether models are evaluated on its test split.
+        test: whether models are evaluated on its test split, with the six emotions.
+        neutral_test: whether those that know neutral are, with the seven classes alone.
         aggregate: whether it is a part of the GiMeFive paper's aggregate.
         official_test: whether its test split is the corpus's own, by which others report.
         groups: subgroup → first letter of its subjects.
@@ -53,13 +54,16 @@ class Corpus:
     train: bool = True
     select: bool = True
     test: bool = True
+    neutral_test: bool = False
     aggregate: bool = False
     official_test: bool = False
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", tuple(self.splits))
-        needs = {"train": "train", "select": "validation", "test": "test", "official_test": "test"}
+        needs = {"train": "train", "select": "validation"} | dict.fromkeys(
+            ("test", "neutral_test", "official_test"), "test"
+        )
         faults = [f"{fact}, but no {split} split" for fact, split in needs.items() if self._lacks(fact, split)]
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
             faults.append("a name that is not of small letters, digits and hyphens")

@@ -32,8 +32,9 @@ def find_row(store: Store, model: str, metric: str = "accuracy", **where) -> pd.
 
 
 def tested_corpora(store: Store, model: str) -> list[str]:
-    """Corpora with an aligned test of the model, in the order of tables, first those with a record."""
+    """Corpora with an aligned test of the model on the six, in the order of tables, first those with a record."""
     rows = store.results[(store.results["model"] == model) & (store.results["split"] == "test")]
+    rows = rows[rows["classes"] == len(EMOTIONS)]
     present = set(rows[rows["protocol"] == "aligned"]["corpus"])
     known = [corpus for corpus in corpus_titles() if corpus in present]
     return [*known, *sorted(present - set(known))]

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.cards.label_tables import neutral_elsewhere
 from evaluation.check_results import check_results
+from evaluation.queries import tested_corpora
 from evaluation.rows import class_scores, compare_results, compute_results, update_results
 from evaluation.store import (
     DEFAULT_STORE,
+    NEUTRAL,
     RESULT_COLUMNS,
     RESULT_KEY,
     SCHEMA_VERSION,
@@ -230,3 +233,16 @@ def test_a_stale_table_is_found(tmp_path):
 def test_every_stored_figure_follows_from_the_predictions():
     """The repository's own store: a stale results.csv fails here, `make check-results` says the same."""
     assert check_results(DEFAULT_STORE) == []
+
+
+def test_a_corpus_of_neutral_and_happiness_is_no_test_of_the_six(tmp_path):
+    predictions = make_predictions("muxspace", 70, neutral=True)
+    predictions = predictions[predictions["label"].isin(["happiness", NEUTRAL])]
+    write_predictions(tmp_path, make_facts(classes=7), pd.concat([make_predictions(neutral=True), predictions]))
+    update_results(tmp_path)
+    store = read_store(tmp_path)
+    assert tested_corpora(store, "alpha") == ["raf-db"]
+    rows = store.results[store.results["corpus"] == "muxspace"]
+    assert set(rows["classes"]) == {7}
+    right = (predictions[[*EMOTIONS, NEUTRAL]].idxmax(axis=1) == predictions["label"]).mean()
+    assert f"| Muxspace | alpha | {100 * right:.1f} [" in neutral_elsewhere(store)

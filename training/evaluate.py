@@ -3,6 +3,7 @@ Score test images, put the predictions into the store and renew the model's rows
 
     python -m training.evaluate --model gimefive --data DIR          # aligned, all corpora
     python -m training.evaluate --model gimefive --data DIR --full   # and detected and corrupted on a part of RAF-DB
+    python -m training.evaluate --model gimefive-7 --data DIR --corpora muxspace     # neutral and happiness
     python -m training.evaluate --model fer-mini-xception --data DIR --corpora raf-db fer2013
     python -m training.evaluate --model gimefive --data DIR --protocol detected corrupted --corpora raf-db --sample 600
 
@@ -233,7 +234,8 @@ def main() -> int:
     parser.add_argument(
         "--full", action="store_true", help="aligned on all corpora; also detected, hard and corrupted on some"
     )
-    parser.add_argument("--corpora", nargs="+", choices=corpora_with(test=True), default=list(corpora_with(test=True)))
+    tested, with_neutral = corpora_with(test=True), corpora_with(neutral_test=True)
+    parser.add_argument("--corpora", nargs="+", choices=(*tested, *with_neutral), default=list(tested))
     parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--sample", type=int, help="at most so many images of each corpus, evenly spaced")

@@ -2,10 +2,13 @@
 
 import pandas as pd
 
-from ..queries import FLAGSHIP, order_models
+from gimefive_hf.emotions import EMOTIONS
+
+from ..corpora import corpora_with, title_of
+from ..queries import FLAGSHIP, find_row, order_models
 from ..second_opinions import annotator_shares, fer2013_parts, neutral_by_annotators, second_label_shares
-from ..store import Store
-from .markdown import MISSING, markdown_table
+from ..store import NEUTRAL, Store
+from .markdown import MISSING, markdown_table, percent
 
 SUBSETS = {
     "all": "five or more votes for the six",
@@ -115,6 +118,24 @@ def fer2013_field(store: Store) -> str:
     return (
         f"{markdown_table(header, rows)}\n\nRows in italics are as published, on 3,589 images each, without intervals."
     )
+
+
+def neutral_elsewhere(store: Store) -> str:
+    """Models that know neutral on corpora that show only some of the classes; the answer is one of all seven."""
+    rows, shown = [], ("happiness", NEUTRAL)
+    for corpus in corpora_with(neutral_test=True):
+        for model in order_models(store):
+            where = {"corpus": corpus, "classes": len(EMOTIONS) + 1}
+            accuracy = find_row(store, model, **where)
+            if accuracy is not None:
+                recalls = [
+                    percent(find_row(store, model, "recall", **where | {"class": name}), n=True) for name in shown
+                ]
+                rows.append([title_of(corpus), model, percent(accuracy, n=True), *recalls])
+    if not rows:
+        return "_The store has no model of seven classes yet._"
+    header = ["test split", "model", "accuracy in % [95 % interval]", *[f"{name} recognised" for name in shown]]
+    return markdown_table(header, rows)
 
 
 def parts_sizes(store: Store, model: str) -> dict[str, int]:

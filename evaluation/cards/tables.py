@@ -9,7 +9,7 @@ from ..paper_table import NETWORKS, model_of, paper_table, summary
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
 from ..store import Store
 from .deployed_tables import confidence, deployed, hard_faces
-from .label_tables import annotators, fer2013_field, labels_sentence, second_labels
+from .label_tables import annotators, fer2013_field, labels_sentence, neutral_elsewhere, second_labels
 from .markdown import MISSING, markdown_table, no_results, percent
 from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
 
@@ -125,6 +125,7 @@ STORE_TABLES: dict[str, Callable[[Store], str]] = {
     "deployed": deployed,
     "cross-dataset": cross_dataset,
     "fer2013-field": fer2013_field,
+    "neutral-elsewhere": neutral_elsewhere,
     "paper-networks": paper_networks,
     "confidence-with-neutral": partial(confidence, model=WITH_NEUTRAL),
 }

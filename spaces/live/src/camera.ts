@@ -1,4 +1,4 @@
-/** The visitor's camera: started, chosen, watched for its end, and its frames, of which those that come too early are dropped. */
+/** The visitor's camera: started, chosen, watched for its end, and its newest frame whenever the one before has been read. */
 
 const ASKED: MediaTrackConstraints = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
 
@@ -18,10 +18,13 @@ export class Camera {
   dropped = 0;
   private stream: MediaStream | null = null;
   private loop = 0;
+  /** A frame is shown that nobody has read; one is being read. */
+  private fresh = false;
+  private busy = false;
 
   /**
-   * `onFrame` is called with each new frame's time in seconds unless the last call is still under way; `onEnd` when the
-   * camera goes away by itself.
+   * `onFrame` is called for the newest frame with the time in seconds, never while the last call is under way; frames
+   * that come meanwhile are dropped but for the last. `onEnd` is called when the camera goes away by itself.
    */
   constructor(
     readonly video: HTMLVideoElement,
@@ -69,14 +72,12 @@ export class Camera {
   }
 
   private watch(loop: number): void {
-    let busy = false;
+    this.fresh = false;
     const next = () => {
       if (loop !== this.loop) return;
-      if (busy) this.dropped++;
-      else {
-        busy = true;
-        void this.onFrame(performance.now() / 1000).finally(() => (busy = false));
-      }
+      if (this.fresh) this.dropped++;
+      this.fresh = true;
+      this.give();
       ask();
     };
     const ask = () => {
@@ -85,4 +86,20 @@ export class Camera {
     };
     ask();
   }
+
+  /** Give the frame that is shown now, if it is a new one, as soon as the one before has been read. */
+  private give(): void {
+    if (this.busy || !this.fresh || this.stream === null) return;
+    this.fresh = false;
+    this.busy = true;
+    void this.onFrame(performance.now() / 1000).finally(() => {
+      this.busy = false;
+      this.give();
+    });
+  }
+}
+
+/** The picture that a video shows now; a `VideoFrame` where the browser has it, which copies no pixels. */
+export function grab(video: HTMLVideoElement): Promise<ImageBitmap> | VideoFrame {
+  return typeof VideoFrame === "function" ? new VideoFrame(video) : createImageBitmap(video);
 }

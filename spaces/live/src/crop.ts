@@ -2,7 +2,7 @@
 
 import { roll, type Detection } from "./detector";
 import type { Facts } from "./facts";
-import { resizeGrey, rotation, roundEven, toGrey, warpSquare, type Affine, type Picture } from "./pixels";
+import { levels, look, resizeGrey, rotation, roundEven, toGrey, warpSquare, type Affine, type Picture } from "./pixels";
 
 /** RGB bytes (side, side, 3), and the map from the picture to them. */
 export interface Crop {
@@ -40,7 +40,7 @@ export function pixelValues({ rgb, side }: Crop, facts: Facts["network"]): Float
   const values = new Float32Array(3 * size * size);
   for (let channel = 0; channel < 3; channel++) {
     const [mean, std] = [facts.mean[channel]!, facts.std[channel]!];
-    for (let k = 0; k < grey.length; k++) values[channel * grey.length + k] = (grey[k]! / 255 - mean) / std;
+    look(grey, levels((level) => (level / 255 - mean) / std), values, channel * grey.length);
   }
   return values;
 }

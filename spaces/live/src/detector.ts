@@ -2,7 +2,7 @@
 
 import { suppress, type Box } from "./boxes";
 import type { Facts } from "./facts";
-import { roundEven, warpSquare, type Affine, type Picture } from "./pixels";
+import { levels, look, roundEven, warpSquare, type Affine, type Picture } from "./pixels";
 
 /** `keypoints` are x, y of right eye, left eye, nose tip, mouth, right and left ear, in pixels of the picture. */
 export interface Detection {
@@ -50,15 +50,20 @@ export function windows(height: number, width: number, scales: readonly number[]
   return squares;
 }
 
+const INPUT = levels((level) => level / 127.5 - 1);
+
 export class FaceDetector {
   private readonly anchors = anchors();
+  private readonly input: Float32Array;
 
   /** `confirm` gives how sure the landmark network is that a face is there; it checks the doubtful detections. */
   constructor(
     private readonly facts: Facts["detector"],
     private readonly network: FaceNetwork,
     private readonly confirm: (picture: Picture, face: Detection) => Promise<number>,
-  ) {}
+  ) {
+    this.input = new Float32Array(3 * facts.side ** 2);
+  }
 
   /** All faces, the best first; where none is found, one that fills the picture. */
   async detect(picture: Picture): Promise<Detection[]> {
@@ -98,7 +103,7 @@ export class FaceDetector {
     const scale = this.facts.side / side;
     const matrix: Affine = [scale, 0, (0.5 - x) * scale - 0.5, 0, scale, (0.5 - y) * scale - 0.5];
     const rgb = warpSquare(picture, matrix, this.facts.side);
-    const [logits, values] = await this.network(Float32Array.from(rgb, (level) => level / 127.5 - 1));
+    const [logits, values] = await this.network(look(rgb, INPUT, this.input));
     return this.decode(logits!, values!, x, y, side);
   }
 

@@ -6,7 +6,7 @@ import type { Answer, Order } from "./worker";
 type Reply<K extends Answer["kind"]> = Extract<Answer, { kind: K }>;
 
 export class Engine {
-  busy = false;
+  private last: Promise<unknown> = Promise.resolve();
   private waiting: ((answer: Answer) => void) | null = null;
 
   private constructor(private readonly worker: Worker) {
@@ -30,21 +30,20 @@ export class Engine {
     return engine;
   }
 
-  /** Send an order and wait for its answer. Only one may be under way. */
+  /** Send an order, once those before it are answered, and wait for its answer. */
   async ask<K extends Answer["kind"]>(order: Order, kind: K, transfer: Transferable[] = []): Promise<Reply<K>> {
-    if (this.busy) throw new Error("the worker is busy");
-    this.busy = true;
-    const answer = await new Promise<Answer>((resolve) => {
+    const turn = this.last.then(() => new Promise<Answer>((resolve) => {
       this.waiting = resolve;
       this.worker.postMessage(order, transfer);
-    });
+    }));
+    this.last = turn;
+    const answer = await turn;
     if (answer.kind === "failed") throw new Error(answer.reason);
     if (answer.kind !== kind) throw new Error(`expected the answer ${kind}; got ${answer.kind}`);
     return answer as Reply<K>;
   }
 
   private settle(answer: Answer): void {
-    this.busy = false;
     const resolve = this.waiting;
     this.waiting = null;
     resolve?.(answer);

@@ -35,8 +35,7 @@ export interface Facts {
   };
   mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
   tracker: {
-    searchEvery: number; keep: number; maxNear: number; detectEvery: number;
-    maxStep: number; minGiou: number; rigid: [number, number];
+    searchEvery: number; keep: number; maxNear: number; minGiou: number; rigid: [number, number];
   };
   smoothing: { timeConstant: number; hold: number };
   regions: {

@@ -2,7 +2,7 @@
 
 import { roll, type Detection, type FaceNetwork } from "./detector";
 import type { Facts } from "./facts";
-import { apply, invert, rotation, warpSquare, type Affine, type Picture } from "./pixels";
+import { apply, invert, levels, look, rotation, warpSquare, type Affine, type Picture } from "./pixels";
 
 export const MESH_POINTS = 468;
 
@@ -20,16 +20,22 @@ export function meshTransform(face: Detection, facts: Facts["mesh"]): Affine {
   return rotation(x + width / 2, y + height / 2, roll(face), scale, (facts.side - 1) / 2);
 }
 
+const INPUT = levels((level) => level / 255);
+
 export class LandmarkDetector {
+  private readonly input: Float32Array;
+
   constructor(
     private readonly facts: Facts["mesh"],
     private readonly network: FaceNetwork,
-  ) {}
+  ) {
+    this.input = new Float32Array(3 * facts.side ** 2);
+  }
 
   async find(picture: Picture, face: Detection): Promise<Landmarks> {
     const matrix = meshTransform(face, this.facts);
     const rgb = warpSquare(picture, matrix, this.facts.side);
-    const [raw, presence] = await this.network(Float32Array.from(rgb, (level) => level / 255));
+    const [raw, presence] = await this.network(look(rgb, INPUT, this.input));
     const sure = 1 / (1 + Math.exp(-Math.min(Math.max(presence![0]!, -80), 80)));
     const inverse = invert(matrix);
     const scale = Math.hypot(inverse[0], inverse[1]);

@@ -1,12 +1,12 @@
 /** The page: loads the networks, then reads the camera or a photo, and shows what comes. */
 
 import { checkBrowser, loadFiles, loadManifest, type Manifest } from "./assets";
-import { Camera, cameraTrouble } from "./camera";
+import { Camera, cameraTrouble, grab } from "./camera";
 import { Engine, lockConnections } from "./engine";
 import type { Facts } from "./facts";
 import { bindKeys, download } from "./keys";
 import type { Why } from "./occlusion";
-import { $, clock, element, Panel } from "./panel";
+import { $, clock, element, Panel, write } from "./panel";
 import { fromPhoto, People, type Person } from "./people";
 import { readPhoto } from "./photo";
 import { MOST_LIVE } from "./reader";
@@ -39,11 +39,11 @@ class Page {
   /** Seconds of the camera's frames, in which a slow machine's long frame counts as `LONGEST_STEP` at most. */
   private clock = { seconds: 0, last: 0 };
   private readonly pace: { time: number; ms: number }[] = [];
-  private frames = 0;
+  private stages = { frames: 0, fps: 0, ms: 0, pixels: 0, faces: 0, scores: 0, dropped: 0 };
 
   constructor(private readonly facts: Facts, private readonly engine: Engine) {
     this.memory = new People(facts);
-    this.stage = new Stage($("frame"), $("overlay"), facts);
+    this.stage = new Stage($("frame"), $("overlay"), facts, () => this.redraw());
     this.panel = new Panel(facts, (label) => this.stage.colorOf(label));
     this.timeline = new Timeline($("timeline"), facts);
     this.camera = new Camera($("video"), (time) => this.onFrame(time), () => {
@@ -88,6 +88,7 @@ class Page {
   }
 
   private resize(width: number, height: number): void {
+    if (width === this.size.width && height === this.size.height) return;
     this.size = { width, height };
     $("frame").style.setProperty("--ratio", String(width / height));
   }
@@ -102,7 +103,6 @@ class Page {
       if (!this.camera.running) this.enter("ready");
       return this.tell(cameraTrouble(error));
     }
-    await this.idle();
     await this.engine.ask({ kind: "reset" }, "done");
     this.stage.mirrored = $("mirror").getAttribute("aria-pressed") === "true";
     this.enter("live");
@@ -123,22 +123,25 @@ class Page {
   }
 
   private async onFrame(now: number): Promise<void> {
-    if (this.state !== "live" || this.engine.busy || document.hidden) return;
+    if (this.state !== "live" || document.hidden) return;
     const video = this.camera.video;
     if (!video.videoWidth) return;
     const start = performance.now();
     try {
-      const bitmap = await createImageBitmap(video);
-      if (this.state !== "live") return bitmap.close();
+      const bitmap = await grab(video);
       const time = this.tick(now);
       const answer = await this.engine.ask({ kind: "frame", bitmap, time }, "faces", [bitmap]);
       if (this.state !== "live") return;
-      this.resize(answer.width, answer.height);
       this.people = this.memory.update(answer.faces, time);
       this.session.add(this.people, this.seconds);
       this.measurePace(performance.now() - start, answer.timing);
-      this.redraw();
-      this.renew();
+      // after this the worker gets the next frame, and reads it while this one is drawn
+      requestAnimationFrame(() => {
+        if (this.state !== "live") return;
+        this.resize(answer.width, answer.height);
+        this.redraw();
+        this.renew();
+      });
     } catch (error) {
       this.breakDown(error);
     }
@@ -155,23 +158,21 @@ class Page {
     this.pace.push({ time: now, ms });
     while (this.pace.length > 1 && now - this.pace[0]!.time > 2000) this.pace.shift();
     const fps = this.pace.length / Math.max((now - this.pace[0]!.time) / 1000, 1e-3);
-    const speed = $("speed");
-    if (this.pace.length > 5) speed.textContent = `${fps.toFixed(0)} frames/s · ${ms.toFixed(0)} ms`;
-    const stages = { frames: ++this.frames, fps, ms, ...timing, dropped: this.camera.dropped };
-    speed.dataset.stages = JSON.stringify(stages);
-    speed.title = `pixels ${timing.pixels.toFixed(1)} ms, faces and landmarks ${timing.faces.toFixed(1)} ms, scores ${timing.scores.toFixed(1)} ms; ${this.camera.dropped} frames dropped`;
+    this.stages = { frames: this.stages.frames + 1, fps, ms, ...timing, dropped: this.camera.dropped };
   }
 
-  /** Wait until the worker has answered. */
-  private async idle(): Promise<void> {
-    while (this.engine.busy) await new Promise((resolve) => setTimeout(resolve, 5));
+  private showPace(): void {
+    const { fps, ms, pixels, faces, scores, dropped } = this.stages;
+    const speed = $("speed");
+    if (this.pace.length > 5) write(speed, `${fps.toFixed(0)} frames/s · ${ms.toFixed(0)} ms`);
+    speed.dataset.stages = JSON.stringify(this.stages);
+    speed.title = `pixels ${pixels.toFixed(1)} ms, faces and landmarks ${faces.toFixed(1)} ms, scores ${scores.toFixed(1)} ms; ${dropped} frames dropped`;
   }
 
   private async freeze(): Promise<void> {
     if (this.state === "frozen") return this.enter("live");
     if (this.state !== "live") return;
     this.enter("frozen");
-    await this.idle();
     await this.readStill(await createImageBitmap(this.camera.video), true);
   }
 
@@ -187,7 +188,6 @@ class Page {
       this.people = [];
       this.setWhy(null);
       this.enter("photo");
-      await this.idle();
       await this.readStill(bitmap, false);
     } catch (error) {
       this.tell(error instanceof Error ? error.message : String(error));
@@ -227,7 +227,6 @@ class Page {
     if (this.state === "live") await this.freeze();
     const person = this.person;
     if (person === null || (this.state !== "frozen" && this.state !== "photo")) return;
-    await this.idle();
     document.body.dataset.busy = "true";
     try {
       this.setWhy((await this.engine.ask({ kind: "why", person: person.number }, "why")).why);
@@ -256,13 +255,16 @@ class Page {
     const time = performance.now();
     if (now || time - this.shown.panel > PANEL_EVERY) {
       this.shown.panel = time;
-      this.panel.show(this.person, this.waiting());
+      const more = this.people.length >= MOST_LIVE ? ` · the ${MOST_LIVE} largest faces are read` : "";
+      this.panel.show(this.person, this.waiting(), this.state === "photo" ? "" : more);
       this.panel.showPeople(this.people, this.chosen, (number) => this.choose(number));
       this.showResting();
       this.speak();
     }
     if (now || time - this.shown.session > SESSION_EVERY) {
       this.shown.session = time;
+      this.panel.showActions(this.person);
+      this.showPace();
       this.timeline.draw(this.line(), this.seconds);
       this.panel.showSession(this.session);
     }
@@ -284,7 +286,6 @@ class Page {
     const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, this.clock.seconds) : null;
     $("resting").hidden = progress === null;
     if (progress !== null) $("resting").style.setProperty("--progress", String(progress));
-    if (this.people.length >= MOST_LIVE) $("sureness").textContent += ` · the ${MOST_LIVE} largest faces are read`;
   }
 
   /** Tell screen readers of changes that lasted, and of nothing faster. */
@@ -352,7 +353,7 @@ class Page {
     document.addEventListener("visibilitychange", () => {
       if (this.state === "live") this.tell(document.hidden ? "Paused while this tab was in the background." : "");
     });
-    window.addEventListener("resize", () => { this.redraw(); this.renew(true); });
+    window.addEventListener("resize", () => this.renew(true));
     this.bindFiles();
   }
 

@@ -12,6 +12,11 @@ export const $ = <T extends HTMLElement>(id: string): T => {
   return found as T;
 };
 
+/** Set an element's text, unless it says so already: what is written anew is laid out anew. */
+export function write(place: HTMLElement, text: string): void {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K, text = "", name = "",
 ): HTMLElementTagNameMap[K] {
@@ -52,8 +57,8 @@ export class Panel {
     return { fill, rest, value };
   }
 
-  /** Show one person, or that nobody is in the picture. */
-  show(person: Person | null, waiting: string): void {
+  /** Show one person, or that nobody is in the picture; `more` follows the line under the name. */
+  show(person: Person | null, waiting: string, more: string): void {
     const dot = $("verdict").querySelector("i")!;
     const word = $("verdict").querySelector("b")!;
     $("panel").dataset.person = person ? String(person.number) : "";
@@ -61,28 +66,31 @@ export class Panel {
       [word.textContent, $("sureness").textContent] = ["nobody", waiting];
       dot.style.backgroundColor = "";
       $("against").hidden = true;
-      $("actions").replaceChildren();
-      $("actions-note").textContent = "";
       this.bars.forEach(({ fill, value }) => ([fill.style.transform, value.textContent] = ["scaleX(0)", ""]));
       return;
     }
     const { label, confidence, smoothed, baseline, stability } = person;
-    word.textContent = label;
+    write(word, label);
     dot.style.backgroundColor = this.colorOf(label);
     const best = label === this.facts.noClearEmotion ? `the highest score is ${percent(confidence)}` : percent(confidence);
-    $("sureness").textContent = stability === null ? best : `${best} · steady ${percent(stability)}`;
+    write($("sureness"), (stability === null ? best : `${best} · steady ${percent(stability)}`) + more);
     this.bars.forEach(({ fill, rest, value }, k) => {
       fill.style.transform = `scaleX(${smoothed[k]!.toFixed(3)})`;
-      value.textContent = percent(smoothed[k]!);
+      write(value, percent(smoothed[k]!));
       value.dataset.score = smoothed[k]!.toFixed(4);
       rest.hidden = baseline === null;
       if (baseline) rest.style.left = css(baseline.scores[k]!);
     });
     $("against").hidden = baseline === null;
-    this.showActions(person);
   }
 
-  private showActions({ measures, label, baseline, face }: Person): void {
+  /** Show what the face does. */
+  showActions(person: Person | null): void {
+    if (person === null) {
+      $("actions").replaceChildren();
+      return write($("actions-note"), "");
+    }
+    const { measures, label, baseline, face } = person;
     const found = actions(measures, label, baseline?.measures ?? null).slice(0, 5);
     const rows = found.map(({ text, units, value, rest, fits }) => {
       const row = element("li", "", fits ? "fits" : "");
@@ -94,10 +102,12 @@ export class Panel {
     });
     $("actions").replaceChildren(...(rows.length ? rows : [element("li", "nothing that stands out", "none")]));
     const against = baseline ? "your own resting face" : `${RESTING_FACES.toLocaleString("en")} faces at rest`;
-    $("actions-note").textContent =
+    write(
+      $("actions-note"),
       turned(face.mesh) > TURNED
         ? "The head is turned so far that these measures are not to be trusted."
-        : `In % of the distance between the eyes, against ${against}. The network does not see these measures.`;
+        : `In % of the distance between the eyes, against ${against}. The network does not see these measures.`,
+    );
   }
 
   /** Show what each covered part does to the score; null hides it. */

@@ -15,13 +15,21 @@ export class Stage {
   mirrored = true;
   outlines = true;
   private readonly context: CanvasRenderingContext2D;
+  /** Size on the page, in its pixels; asked for when it changes, not with every frame. */
+  private place = { width: 0, height: 0 };
 
+  /** `onResize` is called when `frame`, which the canvas fills, has another size. */
   constructor(
-    private readonly frame: HTMLElement,
+    frame: HTMLElement,
     private readonly canvas: HTMLCanvasElement,
     private readonly facts: Facts,
+    onResize: () => void,
   ) {
     this.context = canvas.getContext("2d")!;
+    new ResizeObserver(() => {
+      this.place = frame.getBoundingClientRect();
+      onResize();
+    }).observe(frame);
   }
 
   /** Draw everybody over a picture of that size; `chosen` is whom the panel tells about. */
@@ -64,7 +72,7 @@ export class Stage {
 
   /** Make the canvas as fine as the screen; returns how many picture pixels make one of the page. */
   private fit(width: number, height: number): number {
-    const place = this.frame.getBoundingClientRect();
+    const { place } = this;
     const fine = Math.min(window.devicePixelRatio || 1, 2);
     const [w, h] = [Math.max(1, Math.round(place.width * fine)), Math.max(1, Math.round(place.height * fine))];
     if (this.canvas.width !== w || this.canvas.height !== h) [this.canvas.width, this.canvas.height] = [w, h];

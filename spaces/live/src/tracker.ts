@@ -6,8 +6,13 @@ import type { Facts } from "./facts";
 import type { LandmarkDetector, Landmarks } from "./landmarks";
 import type { Picture } from "./pixels";
 
-/** Pieces of the frame that are searched with one frame at most. */
-const MOST_PIECES = 2;
+/** Pieces of the frame that are searched with one frame at most, while somebody is in sight and while nobody is. */
+const MOST_PIECES = { inSight: 1, empty: 2 };
+/**
+ * Seconds after which the detector looks near a person again. In between the face is where the landmarks went, which
+ * shakes less than the detector's boxes; a slow machine's late frame is no reason to look anew, or it would stay slow.
+ */
+const DETECT_EVERY = 0.5;
 
 /** A person in a frame; the number, from 1, stays the same while the person is in sight. */
 export interface Sighting {
@@ -21,8 +26,8 @@ interface Track {
   detection: Detection;
   seen: number;
   landmarks: Landmarks | null;
-  anchor: { detection: Detection; points: Float32Array } | null;
-  age: number;
+  /** What the detector found, and when. */
+  anchor: { detection: Detection; points: Float32Array; time: number } | null;
 }
 
 export class FaceTracker {
@@ -63,23 +68,21 @@ export class FaceTracker {
     }
     this.assignTo(found, time);
     const seen = this.tracks.filter((track) => track.seen === time);
-    for (const track of seen) await this.locate(picture, track, moved.get(track.detection));
+    for (const track of seen) await this.locate(picture, track, moved.get(track.detection), time);
     return seen.map(({ person, detection, landmarks }) => ({ person, detection, landmarks: landmarks! }));
   }
 
-  private async locate(picture: Picture, track: Track, moved: Landmarks | undefined): Promise<void> {
+  private async locate(picture: Picture, track: Track, moved: Landmarks | undefined, time: number): Promise<void> {
     track.landmarks = moved ?? (await this.landmarks.find(picture, track.detection));
-    if (moved) track.age += 1;
-    else [track.anchor, track.age] = [{ detection: track.detection, points: track.landmarks.points }, 0];
+    if (!moved) track.anchor = { detection: track.detection, points: track.landmarks.points, time };
   }
 
-  /** Where the landmarks went, and the detection with them; null where the detector must look. */
+  /** Where the landmarks went, and the detection with them; null where the detector must look, as where no face is now. */
   private async move(picture: Picture, track: Track, time: number): Promise<{ detection: Detection; landmarks: Landmarks } | null> {
-    const { detectEvery, maxStep, rigid } = this.facts.tracker;
-    if (track.age + 1 >= detectEvery || time - track.seen > maxStep || track.anchor === null) return null;
+    if (track.anchor === null || time - track.anchor.time > DETECT_EVERY) return null;
     const landmarks = await this.landmarks.find(picture, track.detection);
     if (landmarks.sure <= this.facts.detector.present) return null;
-    const [from, to] = [2 * rigid[0], 2 * rigid[1]];
+    const [from, to] = this.facts.tracker.rigid.map((place) => 2 * place);
     const detection = moveDetection(
       track.anchor.detection, track.anchor.points.subarray(from, to), landmarks.points.subarray(from, to),
     );
@@ -94,7 +97,7 @@ export class FaceTracker {
     const [whole, ...tiles] = windows(picture.height, picture.width, this.facts.detector.tileScales, this.facts.detector.minTile);
     const all = [whole!, ...tiles];
     const due = Math.max(0, time - this.lastSearch) * (all.length / this.facts.tracker.searchEvery);
-    const count = inSight ? Math.min(MOST_PIECES, Math.floor(due)) : MOST_PIECES;
+    const count = inSight ? Math.min(MOST_PIECES.inSight, Math.floor(due)) : MOST_PIECES.empty;
     if (count === 0) return Promise.resolve([]);
     this.lastSearch = time;
     const pieces = Array.from({ length: Math.min(count, all.length) }, (_, k) => all[(this.place + k) % all.length]!);
@@ -112,7 +115,7 @@ export class FaceTracker {
     const taken = new Set(pairs.map(([, column]) => column));
     const fresh = found.filter((_, column) => !taken.has(column)).sort((a, b) => a.box[0] - b.box[0]);
     for (const detection of fresh) {
-      this.tracks.push({ person: this.nextPerson++, detection, seen: time, landmarks: null, anchor: null, age: 0 });
+      this.tracks.push({ person: this.nextPerson++, detection, seen: time, landmarks: null, anchor: null });
     }
   }
 }

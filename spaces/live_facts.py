@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pandas as pd
 
 from evaluation.store import DEFAULT_STORE
@@ -49,14 +50,14 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "lift": cropping.CROP_LIFT,
             "least": cropping.CROP_LEAST,
             "boxPerEyes": cropping.BOX_PER_EYES,
-            "minSide": 48,
-            "maxSide": 224,
-            "replicate": True,
+            "minSide": cropping.CROP_SIDES[0],
+            "maxSide": cropping.CROP_SIDES[1],
+            "replicate": cropping.CROP_BORDER == cv2.BORDER_REPLICATE,
         },
         "detector": {
             "side": detector.DETECTOR_SIDE,
             **camel(defaults(detector.FaceDetector)),
-            "minTile": 64,
+            "minTile": detector.LEAST_TILE,
             "wider": detector.WIDER,
             "leastFilling": detector.LEAST_FILLING,
             "sure": detector.FaceDetector.SURE,

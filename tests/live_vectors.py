@@ -21,7 +21,9 @@ def vectors(photo: np.ndarray) -> dict[str, Any]:
         "photo": picture(photo),
         "small": picture(small),
         "warps": [warp(small, *case) for case in WARPS],
-        "windows": [[h, w, list(map(list, detector.windows(h, w, (0.6, 0.35))))] for h, w in SIZES],
+        "windows": [
+            [h, w, list(map(list, detector.windows(h, w, detector.FaceDetector().tile_scales)))] for h, w in SIZES
+        ],
         "decoding": decoding(photo),
         "crops": [crop(photo, face), crop(*near_the_border(photo, face))],
         "mesh": landmarks.mesh_transform(face).ravel().tolist(),

@@ -17,6 +17,10 @@ CROP_LIFT = 0.09
 CROP_LEAST = 1.0
 # Side of the box of an upright face over the distance of its eyes: at least this (2.2 to 2.5 on the same crops).
 BOX_PER_EYES = 2.15
+# Least and largest side in pixels of a crop that keeps the photo's resolution.
+CROP_SIDES = (48, 224)
+# What stands for pixels beyond the photo: its last ones, repeated.
+CROP_BORDER = cv2.BORDER_REPLICATE
 
 # cv2.warpAffine counts pixels in 16 bits.
 WARP_SIDE = 32_766
@@ -41,7 +45,7 @@ def crop_face(
     *,
     lift: float = CROP_LIFT,
     least: float = CROP_LEAST,
-    border: int = cv2.BORDER_REPLICATE,
+    border: int = CROP_BORDER,
 ) -> FaceCrop:
     """
     The aligned, squared crop of one face, framed like the crops that the networks are trained on.
@@ -50,7 +54,7 @@ def crop_face(
         image: uint8 RGB (height, width, 3), or a path or PIL image.
         face: a `Detection`, whose eyes are turned level, or a box (x, y, width, height), taken as upright.
         margin: side of the crop over the longer side of the face box.
-        size: side of the crop in pixels; None keeps the photo's resolution, between 48 and 224.
+        size: side of the crop in pixels; None keeps the photo's resolution, within `CROP_SIDES`.
         lift: by how much of the crop's side it sits higher than the box.
         least: where the photo ends before the margin does, the crop shrinks about its centre, but not under this
             many times the box; with `margin` or more it never does.
@@ -71,7 +75,7 @@ def crop_face(
     up = lift * margin * span
     centre = (x + width / 2 + up * np.sin(angle), y + height / 2 - up * np.cos(angle))
     side = float(np.clip(room_at(centre, angle, pixels.shape), min(least, margin) * span, margin * span))
-    size = int(np.clip(round(side), 48, 224)) if size is None else size
+    size = int(np.clip(round(side), *CROP_SIDES)) if size is None else size
     matrix = cv2.getRotationMatrix2D(centre, float(np.degrees(angle)), size / side)
     matrix[:, 2] += (size - 1) / 2 - np.array(centre)
     return FaceCrop(warp_square(pixels, matrix, size, border), matrix)

@@ -17,6 +17,8 @@ DETECTOR_SIDE = 128
 # side; it must be at least so wide, as a share of the shorter side.
 WIDER = 1.6
 LEAST_FILLING = 0.5
+# Tiles of fewer pixels a side show nothing that the whole image does not.
+LEAST_TILE = 64
 
 
 class FaceDetector:
@@ -127,7 +129,7 @@ def windows(height: int, width: int, scales: tuple[float, ...]) -> Iterator[tupl
     yield (width - longer) // 2, (height - longer) // 2, longer
     for scale in scales:
         side = round(shorter * scale)
-        if side < 64:  # tiles of so few pixels show nothing that the whole image does not
+        if side < LEAST_TILE:
             continue
         rows, columns = (max(1, int(np.ceil((length - side) / (side * 2 / 3))) + 1) for length in (height, width))
         for y in np.linspace(0, height - side, rows).round().astype(int):

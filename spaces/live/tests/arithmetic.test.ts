@@ -50,7 +50,7 @@ describe("pixels", () => {
 
 describe("faces", () => {
   test("the windows are the detector's", () => {
-    for (const [height, width, squares] of vectors.windows) expect(windows(height, width, [0.6, 0.35], 64)).toEqual(squares);
+    for (const [height, width, squares] of vectors.windows) expect(windows(height, width, facts.detector.tileScales, facts.detector.minTile)).toEqual(squares);
   });
 
   test("the decoding of the detector's network", async () => {

@@ -139,7 +139,7 @@ def test_a_student_learns_what_its_teachers_say(corpora, tmp_path, capsys):
         save_network(tmp_path / name, seed=seed)
     network = {"network": "gimefive", "network_options": NARROW, "neutral": "drop", "bf16": False}
     taught = {"teacher_share": 1.0, "teacher_matching": "batch", "teacher_weights": [1.0, 0.01]}
-    run = arguments(corpora, tmp_path / "run", **network, **taught, start="checkpoint", average_decay=0.0)
+    run = arguments(corpora, tmp_path / "run", **network, **taught, start="checkpoint", ema_decay=0.0)
     command = [*run, "--weights", str(tmp_path / "a"), "--teacher", str(tmp_path / "a"), str(tmp_path / "b")]
     assert main([*command, "--learning-rate", "1e-9"]) == 0
     before = load_file(tmp_path / "a" / "model.safetensors")

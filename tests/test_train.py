@@ -16,6 +16,7 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
+from transformers import Trainer
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
@@ -24,7 +25,7 @@ from training.corpora.crops import read_crops
 from training.loop.checkpoints import complete_checkpoints
 from training.loop.disk import require_space
 from training.loop.settings import make_settings
-from training.loop.trainer import AveragedWeights, learning_rate_factor
+from training.loop.trainer import averaged_weights, training_arguments
 from training.train import main
 
 from .tiny_corpora import write_corpora
@@ -46,7 +47,7 @@ TINY = {
     "evaluate_every": 3,
     "save_every": 3,
     "log_every": 1,
-    "average_decay": 0.9,
+    "ema_decay": 0.9,
 }
 
 
@@ -82,25 +83,41 @@ def read_rows(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def test_learning_rate_by_hand():
-    wsd = make_settings({"steps": 100, "warmup_steps": 10, "fall_share": 0.2}, "test")
-    rates = [learning_rate_factor(step, 100, wsd) for step in (0, 4, 9, 50, 79, 80, 90, 99)]
-    assert rates == pytest.approx([0.1, 0.5, 1, 1, 1, 1, 0.5, 0.05])
-    cosine = make_settings({"steps": 100, "warmup_steps": 0, "schedule": "cosine"}, "test")
-    assert [learning_rate_factor(step, 100, cosine) for step in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
+def rates(out: Path, steps: int, **values) -> list[float]:
+    """Learning rates of a run of `steps`, as shares of the peak."""
+    given = make_settings({"steps": steps, "learning_rate": 1.0} | values, "test")
+    trainer = Trainer(torch.nn.Linear(1, 1), training_arguments(given, steps, out, cpu=True), eval_dataset=[0])
+    optimizer = torch.optim.SGD(trainer.model.parameters(), lr=1.0)
+    scheduler = trainer.create_scheduler(steps, optimizer)
+    result = []
+    for _ in range(steps):
+        result.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    return result
+
+
+def test_learning_rate_by_hand(tmp_path):
+    wsd = rates(tmp_path, 100, warmup_steps=10, decay_fraction=0.2)
+    assert [wsd[step] for step in (0, 5, 10, 50, 80, 90, 99)] == pytest.approx([0, 0.5, 1, 1, 1, 0.5, 0.05])
+    assert rates(tmp_path, 4, warmup_steps=0, decay_fraction=1.0) == pytest.approx([1, 0.75, 0.5, 0.25])
+    cosine = rates(tmp_path, 100, warmup_steps=0, schedule="cosine")
+    assert [cosine[step] for step in (0, 50)] == pytest.approx([1, 0.5])
+    assert rates(tmp_path, 4, warmup_steps=2, schedule="constant") == pytest.approx([0, 0.5, 1, 1])
 
 
 def test_averaged_weights_by_hand():
     layer = torch.nn.BatchNorm1d(1)
-    averaged = AveragedWeights(layer, decay=0.6)
+    averaged = averaged_weights(layer, decay=0.6)
     with torch.no_grad():
         layer.weight.fill_(2.0)
         layer.num_batches_tracked.fill_(7)
-    averaged.update(layer, step=0)  # the decay of the first step is 1/10
-    assert averaged.tensors["weight"].item() == pytest.approx(0.1 * 1 + 0.9 * 2)
-    averaged.update(layer, step=90)  # min(0.6, 91/100)
-    assert averaged.tensors["weight"].item() == pytest.approx(0.6 * 1.9 + 0.4 * 2)
-    assert averaged.tensors["num_batches_tracked"].item() == 7
+    averaged.update_parameters(layer)  # the decay of the first step is 1/10
+    assert averaged.module.weight.item() == pytest.approx(0.1 * 1 + 0.9 * 2)
+    averaged.n_averaged.fill_(91)
+    averaged.update_parameters(layer)  # min(0.6, 91/100)
+    assert averaged.module.weight.item() == pytest.approx(0.6 * 1.9 + 0.4 * 2)
+    assert averaged.module.num_batches_tracked.item() == 7
 
 
 def test_run_learns_and_its_model_loads(corpora, tmp_path, capsys):

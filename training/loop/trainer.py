@@ -11,9 +11,16 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainingArguments,
+)
 
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import write_whole
 
@@ -27,34 +34,21 @@ from .settings import TrainingSettings
 from .teachers import Teachers, resized
 
 AVERAGED = "averaged.safetensors"
+# The settings' names of transformers' schedules.
+SCHEDULES = {"wsd": "warmup_stable_decay", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
-def learning_rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
-    """Share of the peak learning rate at `step`: linear warm-up, then the schedule's shape."""
-    warm_up = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
-    if settings.schedule == "wsd" and settings.fall_share:
-        return min(warm_up, max(0.0, (steps - step) / (settings.fall_share * steps)))
-    if settings.schedule == "cosine":
-        return warm_up * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
-    return warm_up
+def averaged_weights(model: torch.nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of weights and running statistics, over a shorter past in the first steps."""
 
+    def update(averages, values, updates) -> None:
+        rate = min(decay, int(updates) / (int(updates) + 9))
+        counts = not averages[0].is_floating_point()  # of batches: copied
+        get_ema_multi_avg_fn(0.0 if counts else rate)(averages, values, updates)
 
-class AveragedWeights:
-    """Exponential moving average of all floating-point weights and running statistics; others are copied."""
-
-    def __init__(self, model: torch.nn.Module, decay: float):
-        self.decay = decay
-        self.tensors = {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: torch.nn.Module, step: int) -> None:
-        """`step` counts from 0; the first steps are averaged over a shorter past."""
-        decay = min(self.decay, (step + 1) / (step + 10))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.tensors[name].lerp_(value, 1 - decay)
-            else:
-                self.tensors[name].copy_(value)
+    averaged = AveragedModel(model, multi_avg_fn=update, use_buffers=True).eval()
+    averaged.n_averaged += 1  # the first weights: of 0, the next ones would take their place
+    return averaged
 
 
 class ExpressionTrainer(Trainer):
@@ -66,7 +60,6 @@ class ExpressionTrainer(Trainer):
     """
 
     optimizer: torch.optim.Optimizer | None
-    lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None
     control: TrainerControl
 
     def __init__(
@@ -81,10 +74,12 @@ class ExpressionTrainer(Trainer):
         self.settings, self.batches = settings, batches
         self.teachers = teachers.to(self.args.device) if teachers is not None else None
         self.run = Path(self.args.output_dir)
-        self.averaged = AveragedWeights(self.model, settings.average_decay) if settings.average_decay else None
+        self.averaged = averaged_weights(self.model, settings.ema_decay)
         self.remove_callback(PrinterCallback)  # RunCallback tells more
         self.progress = RunCallback(self)
         self.add_callback(self.progress)
+        if settings.patience is not None:
+            self.add_callback(EarlyStoppingCallback(settings.patience))
 
     # Data, loss, optimiser
 
@@ -127,24 +122,7 @@ class ExpressionTrainer(Trainer):
             self.optimizer = kind[self.settings.optimizer](groups, lr=self.settings.learning_rate, **extra)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer=None):
-        if self.lr_scheduler is None:
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer,
-                lambda step: learning_rate_factor(step, num_training_steps, self.settings),
-            )
-        return self.lr_scheduler
-
     # Evaluation
-
-    def evaluated_model(self) -> torch.nn.Module:
-        """A copy of the network with the weights that are evaluated and kept."""
-        # A fresh one: a deep copy would go on calling the original through accelerate's autocast wrapper.
-        model = GiMeFiveForImageClassification(self.model.config)
-        model.load_state_dict(self.averaged.tensors if self.averaged is not None else self.model.state_dict())
-        if self.settings.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        return model.to(self.args.device).eval()
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """
@@ -154,7 +132,7 @@ class ExpressionTrainer(Trainer):
         """
         box: list = [None]
         if self.is_world_process_zero():
-            model = self.evaluated_model()
+            model = self.averaged.module
             predictor = TorchPredictor(model, self.processing_class, autocast=self.settings.bf16)
             box = [held_out_scores(predictor, self.eval_dataset, self.settings)]
             if box[0]["eval_score"] > self.kept_score():
@@ -210,8 +188,9 @@ class ExpressionTrainer(Trainer):
                 shutil.rmtree(folder)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
-            if self.is_world_process_zero() and self.averaged is not None:
-                save_file({name: t.contiguous() for name, t in self.averaged.tensors.items()}, folder / AVERAGED)
+            if self.is_world_process_zero():
+                averages = self.averaged.module.state_dict()
+                save_file({name: value.contiguous() for name, value in averages.items()}, folder / AVERAGED)
             self.accelerator.wait_for_everyone()
             if self.is_world_process_zero():
                 write_digests(folder)
@@ -220,14 +199,13 @@ class ExpressionTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
-        if self.averaged is not None:
-            for name, value in load_file(folder / AVERAGED).items():
-                self.averaged.tensors[name].copy_(value)  # in place: they stay on their device
+        self.averaged.module.load_state_dict(load_file(folder / AVERAGED))
+        self.averaged.n_averaged.fill_(1 + int(folder.name.split("-")[1]))
         self.progress.earlier_seconds = json.loads((folder / COMPLETE).read_text())["seconds"]
 
 
 class RunCallback(TrainerCallback):
-    """Seeds each step, averages the weights, writes curves, stops early, and says how it goes."""
+    """Seeds each step, averages the weights, writes curves, and says how it goes."""
 
     def __init__(self, trainer: ExpressionTrainer):
         self.trainer = trainer
@@ -258,8 +236,7 @@ class RunCallback(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         trainer = self.trainer
-        if trainer.averaged is not None:
-            trainer.averaged.update(trainer.accelerator.unwrap_model(trainer.model), state.global_step - 1)
+        trainer.averaged.update_parameters(trainer.accelerator.unwrap_model(trainer.model))
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         if not state.is_world_process_zero:
@@ -279,18 +256,16 @@ class RunCallback(TrainerCallback):
         write_curves(state.log_history, self.trainer.run)
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs) -> None:
-        scores = [entry["eval_score"] for entry in state.log_history if "eval_score" in entry]
         if state.is_world_process_zero:
             values = "  ".join(
                 f"{key.removeprefix('eval_')} {value:.2f}" for key, value in metrics.items() if key != "epoch"
             )
             print(f"step {state.global_step}/{state.max_steps}  held out: {values}", flush=True)
             draw_curves(state.log_history, self.trainer.run)
-        patience = self.trainer.settings.patience
-        if patience is not None and len(scores) - 1 - scores.index(max(scores)) >= patience:
-            control.should_training_stop = True
-            if state.is_world_process_zero:
-                print(f"stopped: no better evaluation for {patience}", flush=True)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step < state.max_steps and state.is_world_process_zero:
+            print(f"stopped: no better evaluation for {self.trainer.settings.patience}", flush=True)
 
 
 def training_arguments(
@@ -308,6 +283,13 @@ def training_arguments(
         max_steps=steps,
         per_device_train_batch_size=settings.batch_size // processes,
         max_grad_norm=settings.max_gradient_norm,
+        lr_scheduler_type=SCHEDULES[settings.schedule],
+        lr_scheduler_kwargs=(
+            {"num_decay_steps": settings.decay_fraction * steps, "decay_type": "linear"}
+            if settings.schedule == "wsd"
+            else {}
+        ),
+        warmup_steps=settings.warmup_steps,
         bf16=settings.bf16,
         seed=settings.seed,
         eval_strategy="steps",
@@ -316,6 +298,8 @@ def training_arguments(
         save_total_limit=2,  # while one is written, the other is whole
         logging_steps=settings.log_every,
         logging_nan_inf_filter=False,
+        metric_for_best_model=None if settings.patience is None else "eval_score",
+        restore_callback_states_from_checkpoint=True,
         dataloader_num_workers=workers,
         dataloader_pin_memory=not cpu,
         remove_unused_columns=False,

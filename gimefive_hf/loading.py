@@ -11,6 +11,9 @@ from transformers.utils import logging
 
 from .image_processing_gimefive import GiMeFiveImageProcessor
 from .modeling_gimefive import GiMeFiveForImageClassification
+from .registration import register
+
+register()
 
 # Options of `from_pretrained` that say where to look, not what to make of it.
 PLACES = ("revision", "token", "cache_dir", "local_files_only")

@@ -23,7 +23,6 @@ from training.networks.catalogue import NETWORKS, build_network, load_checkpoint
 from .test_train import PLAIN, REPO
 from .video_cases import tiny_recognizer
 
-
 CHECKPOINTS = REPO / "gimefive_hf" / "checkpoints"
 
 

@@ -21,8 +21,8 @@ import pandas as pd
 from evaluation.explanation_tables import merge_rows
 from evaluation.faithfulness import estimate
 from evaluation.store import DEFAULT_STORE
-from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.drawing.explanations import draw_average_maps, save_picture
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, LandmarkDetector

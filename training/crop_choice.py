@@ -21,7 +21,7 @@ import pandas as pd
 from torch import Tensor
 
 from evaluation.store import DEFAULT_STORE
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.faces.detections import Detection
 

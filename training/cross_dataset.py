@@ -26,7 +26,7 @@ from torchvision.transforms.v2 import functional as tvf
 from evaluation.corpora import corpora_with
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, write_predictions
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 

@@ -30,7 +30,7 @@ from evaluation.corpora import corpora_with
 from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 

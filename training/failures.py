@@ -20,7 +20,7 @@ import pandas as pd
 from evaluation.explanation_tables import merge_rows
 from evaluation.rows import class_scores
 from evaluation.store import DEFAULT_STORE, predictions_path, read_predictions
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.face import describe_heat
 from gimefive_hf.explain.regions import REGIONS

@@ -21,7 +21,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from evaluation.store import DEFAULT_STORE
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.detector import FaceDetector
 
 from ..corpora import CORPORA, LABELS, VOTES, label_array, load_corpus, prepare_corpus, to_tensors

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from evaluation.corpora import SPLITS, corpora_with
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.tables import whole_file
 
 from .cache import default_cache_dir

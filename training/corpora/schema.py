@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 from PIL import Image, ImageOps
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.images.opening import FORMATS
 
 # The six come first, so that a label below 6 is also an index into a six-class score vector.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.loading import load_checkpoint
 

@@ -9,9 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+from gimefive_hf import EMOTIONS, GiMeFiveConfig, GiMeFiveForImageClassification, GiMeFiveImageProcessor
 
 from ..corpora.crops import LABELS
 from .face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config

@@ -8,7 +8,7 @@ a test split of its own name, `gimefive-valid`, and never anybody's validation p
 from collections.abc import Iterator
 from functools import partial
 
-from gimefive_hf.configuration_gimefive import EMOTIONS
+from gimefive_hf.emotions import EMOTIONS
 
 from ..files import CorpusFiles
 from ..schema import Entry, Problem

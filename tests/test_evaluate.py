@@ -21,8 +21,9 @@ from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.runtimes.predictor import Predictor, predict_and_explain_crops, predict_crops
 from training import evaluate
 from training.bundle import bundle
+from training.corpora import Crops
 from training.cross_dataset import fit_linear
-from training.evaluate import Images, sample_evenly, score_images
+from training.evaluate import sample_evenly, score_images
 from training.networks.peers import (
     FACE_API_ORDER,
     FaceExpressionNet,
@@ -47,13 +48,15 @@ class LabelReader:
         return np.eye(6, dtype=np.float32)[inputs.clip(max=5)] * 0.9 + np.float32(0.1 / 6)
 
 
-def make_images(corpus="raf-db", n=12, sides=(16,)) -> Images:
+def make_images(corpus="raf-db", n=12, sides=(16,)) -> Crops:
     labels = [i % 6 for i in range(n)]
     pixels = [
         torch.full((3, sides[i % len(sides)], sides[i % len(sides)]), labels[i], dtype=torch.uint8) for i in range(n)
     ]
     sources = [f"{corpus}/{i:02d}.png" for i in range(n)]
-    return Images(corpus, "test", pixels, [EMOTIONS[i] for i in labels], sources, [None] * n)
+    votes = torch.full((n, 10), torch.nan)
+    origins = {"corpora": [corpus] * n, "splits": ["test"] * n, "subjects": [None] * n}
+    return Crops(pixels, torch.tensor(labels), votes, sources, **origins)
 
 
 SCORER = Scorer("tiny", 6, 1, "rev", Description("raf-db", "right by design"), LabelReader())
@@ -66,8 +69,8 @@ def no_corpora(monkeypatch):
 
 def test_scores_keep_the_order_when_sizes_differ():
     images = make_images(n=13, sides=(16, 16, 16, 24))
-    scores = score_images(SCORER, images.pixels, batch=2)
-    assert [EMOTIONS[i] for i in scores.argmax(1)] == images.labels
+    scores = score_images(SCORER, images.images, batch=2)
+    assert [EMOTIONS[i] for i in scores.argmax(1)] == images.names
 
 
 def test_evaluate_fills_the_store_and_the_table_follows_from_it(no_corpora, tmp_path):

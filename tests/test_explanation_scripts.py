@@ -14,7 +14,8 @@ from gimefive_hf.explain.regions import REGIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.faces.detector import detect_faces
 from training import attention, failures, faithfulness
-from training.testing.images import TestImages, balanced_draw, draw_test_images, load_model, model_pixels
+from training.corpora import Crops
+from training.testing.images import balanced_draw, draw_test_images, load_model
 
 from .results_cases import make_facts
 from .test_regions import drawn_face
@@ -43,7 +44,7 @@ def _cache(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
-def face_images(astronaut) -> TestImages:
+def face_images(astronaut) -> Crops:
     """Five crops of a smiling face, shifted and turned, and one without a face."""
     x, y, width, height = detect_faces(astronaut)[0].box
     boxes = [(x, y, width, height), (x + 6, y, width, height), (x, y - 6, width, height), (x, y, width + 12, height)]
@@ -51,9 +52,9 @@ def face_images(astronaut) -> TestImages:
     turn = cv2.getRotationMatrix2D((24, 24), 10, 1)
     crops.append(cv2.warpAffine(crops[0], turn, (48, 48), borderMode=cv2.BORDER_REPLICATE))
     crops.append(np.full((48, 48, 3), 90, np.uint8))
-    labels = np.array([0, 0, 0, 1, 0, 0])
-    votes = np.full((6, 10), np.nan, np.float32)
-    return TestImages(np.stack(crops), labels, votes, ["a", "a", "a", "a", "b", "b"], [f"{i}.png" for i in range(6)])
+    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    labels, votes = torch.tensor([0, 0, 0, 1, 0, 0]), torch.full((6, 10), torch.nan)
+    return Crops(images, labels, votes, [f"{i}.png" for i in range(6)], corpora=["a", "a", "a", "a", "b", "b"])
 
 
 # The draw of test images
@@ -74,12 +75,12 @@ def test_balanced_draw():
 def test_draw_takes_test_images_of_the_six_classes_only(corpora):
     images = draw_test_images(corpora, ["raf-db", "fer2013"], 12, 48)
     assert len(images) == 24
-    assert images.crops.shape == (24, 48, 48, 3)
+    assert images.pixels.shape == (24, 48, 48, 3)
     assert np.bincount(images.labels).tolist() == [4] * 6
     assert images.corpora == ["raf-db"] * 12 + ["fer2013"] * 12
     assert all("test" in source for source in images.sources)
-    assert np.isnan(images.votes[:12]).all()
-    assert (images.votes[12:, :6].max(1) == 8).all()
+    assert np.isnan(images.votes.numpy()[:12]).all()
+    assert (images.votes.numpy()[12:, :6].max(1) == 8).all()
 
 
 def test_load_model_names_what_is_missing(tmp_path, checkpoint):
@@ -165,10 +166,10 @@ def test_alignment_brings_any_face_to_one_place():
 
 def test_average_attention(checkpoint, face_images, monkeypatch):
     """All maps are a disc on the mouth: so is the average, the shares say so, and the faceless image is counted."""
-    mouths = [attention.crop_landmarks(crop)[0][48:].mean(0) for crop in face_images.crops]
+    mouths = [attention.crop_landmarks(crop)[0][48:].mean(0) for crop in face_images.pixels]
 
     def disc(model, pixel_values, method, targets):
-        assert targets == [EMOTIONS[label] for label in face_images.labels]
+        assert targets == face_images.names
         maps = np.zeros((len(mouths), 48, 48), np.float32)
         for map_, (x, y) in zip(maps, mouths, strict=True):
             cv2.circle(map_, (round(float(x)), round(float(y))), 2, 1, -1)
@@ -248,7 +249,7 @@ def store(checkpoint, corpora, tmp_path):
     loaded = load_model(str(checkpoint))
     images = draw_test_images(corpora, ["raf-db", "fer2013"], None, 48)
     with torch.no_grad():
-        p = loaded.model(model_pixels(loaded.processor, images.crops)).logits.softmax(1).double().numpy()
+        p = loaded.model(loaded.pixel_values(images.pixels)).logits.softmax(1).double().numpy()
     frame = pd.DataFrame(p / p.sum(1, keepdims=True), columns=EMOTIONS).assign(
         neutral=np.nan,
         corpus=images.corpora,
@@ -256,7 +257,7 @@ def store(checkpoint, corpora, tmp_path):
         protocol="aligned",
         source=images.sources,
         subject=None,
-        label=[EMOTIONS[label] for label in images.labels],
+        label=images.names,
         face_found=True,
     )
     write_predictions(tmp_path, make_facts("tiny"), frame)

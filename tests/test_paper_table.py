@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from evaluation.check_results import check_results
 from evaluation.paper_table import NETWORKS, Change, changes, paper_table, summary
 from evaluation.queries import order_models
 from evaluation.store import DEFAULT_STORE, read_store
-from gimefive_hf.configuration_gimefive import EMOTIONS
 from training import import_run
-from training.evaluate import Images
+from training.corpora import Crops
 
 
 @pytest.fixture
@@ -33,9 +33,10 @@ def run(tmp_path):
 
 @pytest.fixture
 def images(monkeypatch):
-    names = [EMOTIONS[index % 6] for index in range(40)]
+    labels, votes = torch.arange(40) % 6, torch.full((40, 10), torch.nan)
     sources = [f"{index:03d}.jpg" for index in range(40)]
-    made = Images("raf-db", "test", [], names, sources, [None] * 40)
+    origins = {"corpora": ["raf-db"] * 40, "splits": ["test"] * 40, "subjects": [None] * 40}
+    made = Crops([], labels, votes, sources, **origins)
     monkeypatch.setattr(import_run, "read_images", lambda *_: made)
 
 

@@ -141,7 +141,7 @@ def some_crops():
 
 
 def test_second_labels_take_their_share_of_the_targets():
-    told = some_crops().with_second(["fear", "neutral", "contempt"])
+    told = crops.with_second(some_crops(), ["fear", "neutral", "contempt"])
     assert told.select(torch.tensor([2, 0])).second.tolist() == [-1, EMOTIONS.index("fear")]
     targets = targets_of(told, make_settings({"steps": 1, "second_share": 0.4}, "test"))
     anger, fear = EMOTIONS.index("anger"), EMOTIONS.index("fear")

@@ -27,7 +27,8 @@ from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, LandmarkDetector
 
-from .testing.images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
+from .corpora import Crops
+from .testing.images import LoadedModel, draw_test_images, load_model
 
 BATCH = 64
 SIDE = 56  # of the average maps, in pixels
@@ -66,7 +67,7 @@ def alignment(points: np.ndarray, side: int) -> np.ndarray:
     return np.array([[a, -b, dx], [b, a, dy]])
 
 
-def measure(loaded: LoadedModel, images: TestImages, method: str) -> tuple[AverageAttention, pd.DataFrame]:
+def measure(loaded: LoadedModel, images: Crops, method: str) -> tuple[AverageAttention, pd.DataFrame]:
     """Average maps of each image's labelled emotion, and one row of region shares per image with landmarks."""
     corpora = list(dict.fromkeys(images.corpora))
     shape = (len(corpora), len(EMOTIONS))
@@ -75,10 +76,10 @@ def measure(loaded: LoadedModel, images: TestImages, method: str) -> tuple[Avera
     detector = LandmarkDetector()
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
-        labels = images.labels[part]
+        crops, labels = np.ascontiguousarray(images.pixels[part]), images.labels[part].tolist()
         targets = [EMOTIONS[label] for label in labels]
-        heat = explain(loaded.model, model_pixels(loaded.processor, images.crops[part]), method, targets)
-        for map_, crop, label, corpus in zip(heat, images.crops[part], labels, images.corpora[part], strict=True):
+        heat = explain(loaded.model, loaded.pixel_values(crops), method, targets)
+        for map_, crop, label, corpus in zip(heat, crops, labels, images.corpora[part], strict=True):
             place = corpora.index(corpus), label
             points, presence = crop_landmarks(crop, detector)
             if presence < SURE_FACE:
@@ -93,7 +94,7 @@ def measure(loaded: LoadedModel, images: TestImages, method: str) -> tuple[Avera
             sums[place] += cv2.resize(aligned, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
             counts[place] += 1
     maps = np.divide(sums, counts[..., None, None], out=np.full_like(sums, np.nan), where=counts[..., None, None] > 0)
-    landmarks = face / max(1, counts.sum()) * SIDE / images.crops.shape[1]
+    landmarks = face / max(1, counts.sum()) * SIDE / images.images.shape[-1]
     columns = ["corpus", "emotion", *REGIONS, *(f"area {region}" for region in REGIONS)]
     average = AverageAttention(corpora, maps.astype(np.float32), counts, without, landmarks.astype(np.float32))
     return average, pd.DataFrame(rows, columns=columns)

@@ -30,7 +30,8 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .evaluate import Images, make_facts, make_frame, read_images
+from .corpora import Crops
+from .evaluate import make_facts, make_frame, read_images
 from .networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
 from .testing.scorers import Description, Evaluated
 
@@ -69,7 +70,7 @@ class FrozenFeatures:
         self.model = GiMeFiveForImageClassification(face_resnet_config()).eval()
         size = {"height": SIDE, "width": SIDE}
         self.processor = GiMeFiveImageProcessor(size=size, image_mean=IDENTITY_MEAN, image_std=IDENTITY_STD)
-        sample = torch.stack(read_images(data, "raf-db", "validation", 6).pixels[:256])
+        sample = torch.stack(read_images(data, "raf-db", "validation", 6).images[:256])
         load_face_identity(self.model, identity, self.prepare(sample))
         self.model = self.model.to(memory_format=torch.channels_last)
 
@@ -87,15 +88,15 @@ class FrozenFeatures:
         pooled = [F.adaptive_avg_pool2d(h.float(), s).flatten(1) for h, s in zip(hidden[-3:], (3, 2, 2), strict=True)]
         return torch.cat(pooled, 1).half()
 
-    def __call__(self, corpus: str, split: str, side: int | None) -> tuple[Images, Tensor]:
+    def __call__(self, corpus: str, split: str, side: int | None) -> tuple[Crops, Tensor]:
         """The images of one split and their features."""
         images = read_images(self.data, corpus, split, 6)
-        if side is not None and max(max(crop.shape[1:]) for crop in images.pixels) <= side:
+        if side is not None and max(max(crop.shape[1:]) for crop in images.images) <= side:
             side = None  # nothing to reduce: the features are those of the crops as they are
         path = self.cache / f"{corpus}-{split}-{side}.npy"
         if path.is_file():
             return images, torch.from_numpy(np.load(path, allow_pickle=False))
-        parts = [torch.stack(images.pixels[start : start + 256]) for start in range(0, len(images), 256)]
+        parts = [torch.stack(images.images[start : start + 256]) for start in range(0, len(images), 256)]
         features = torch.cat([self.extract(part, side) for part in parts])
         np.save(path, features.numpy(), allow_pickle=False)
         return images, features
@@ -134,7 +135,7 @@ def fit_linear(features: Tensor, labels: Tensor, seed: int = 0, least_steps: int
 def train_and_test(run: Run, features: FrozenFeatures, store: Path, corpora: list[str]) -> None:
     """One row of the table: fit on the training splits, score the test splits, write to the store."""
     parts = [features(corpus, "train", run.pixels) for corpus in run.corpora]
-    labels = torch.tensor([EMOTIONS.index(label) for images, _ in parts for label in images.labels])
+    labels = torch.cat([images.labels for images, _ in parts])
     layer = fit_linear(torch.cat([part.float() for _, part in parts]), labels)
     parameters = sum(p.numel() for p in (*features.model.gimefive.parameters(), *layer.parameters()))
     recipe = f"frozen face-identity features and a linear classifier, fitted on {len(labels)} images"

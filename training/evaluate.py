@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 
-from .corpora import load_corpus
+from .corpora import Crops, keep_classes, load_corpus, to_tensors
 from .testing.detections import HARD_WAYS, Way, find_faces, to_tensor
 from .testing.scenes import scene_seed
 from .testing.scorers import Evaluated, Scorer, load_scorer
@@ -45,57 +44,25 @@ HARD_SAMPLE = 150  # images that --full makes hard to find, in 18 ways
 DETECTED = ("raf-db", "fer2013", "affectnet")  # corpora that --full puts back into scenes, whole
 
 
-@dataclass
-class Images:
-    """One corpus and split: `pixels` uint8 RGB, each (3, side, side), and per image its label's name and its origin."""
-
-    corpus: str
-    split: str
-    pixels: list[Tensor]
-    labels: list[str]
-    sources: list[str]
-    subjects: list[str | None]
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def select(self, chosen: list[int]) -> "Images":
-        def pick(part: list) -> list:
-            return [part[i] for i in chosen]
-
-        lists = pick(self.pixels), pick(self.labels), pick(self.sources), pick(self.subjects)
-        return Images(self.corpus, self.split, *lists)
-
-
-def read_images(data: Path, corpus: str, split: str, classes: int) -> Images:
+def read_images(data: Path, corpus: str, split: str, classes: int) -> Crops:
     """
-    The images of one split that show one of the six emotions or, for seven classes, a neutral face.
+    The images of one split, each of its own size, that show one of the six emotions or, for seven classes, a neutral
+    face.
 
     Raises ValueError if the corpus has no such split, and what `load_corpus` raises.
     """
     splits = load_corpus(corpus, data)
     if split not in splits:
         raise ValueError(f"{corpus} has no split {split!r}; it has {', '.join(splits)}")
-    names = [*EMOTIONS, NEUTRAL][:classes]
-    images = Images(corpus, split, [], [], [], [])
-    label_names = splits[split].features["label"].names
-    for row in splits[split]:
-        label = label_names[row["label"]] if row["label"] is not None else None
-        if label in names:
-            pixels = np.array(row["image"].convert("RGB"))
-            images.pixels.append(torch.from_numpy(pixels).permute(2, 0, 1))
-            images.labels.append(label)
-            images.sources.append(row["source"])
-            images.subjects.append(row["subject"])
-    return images
+    return to_tensors(keep_classes(splits[split], classes), mixed=True)
 
 
-def sample_evenly(images: Images, size: int | None) -> Images:
+def sample_evenly(images: Crops, size: int | None) -> Crops:
     """At most `size` images, evenly spaced in the order of their names, so that every class keeps its share."""
     if size is None or size >= len(images):
         return images
     order = sorted(range(len(images)), key=lambda i: images.sources[i])
-    return images.select([order[i] for i in np.linspace(0, len(order) - 1, size).round().astype(int)])
+    return images.select(torch.tensor(order)[np.linspace(0, len(order) - 1, size).round().astype(int)])
 
 
 def score_images(scorer: Scorer, pixels: list[Tensor], batch: int) -> np.ndarray:
@@ -103,60 +70,61 @@ def score_images(scorer: Scorer, pixels: list[Tensor], batch: int) -> np.ndarray
     return predict_crops(scorer.predictor, [image.permute(1, 2, 0).numpy() for image in pixels], batch)
 
 
-def make_frame(images: Images, protocol: str, scores: np.ndarray, found: np.ndarray) -> pd.DataFrame:
+def make_frame(images: Crops, protocol: str, scores: np.ndarray, found: np.ndarray) -> pd.DataFrame:
     """Predictions as the store wants them; `scores` (n, 6 or 7), NaN where no face was `found` (bool (n,))."""
     frame = pd.DataFrame(scores, columns=[*EMOTIONS, NEUTRAL][: scores.shape[1]])
     if NEUTRAL not in frame:
         frame[NEUTRAL] = np.nan
     return frame.assign(
-        corpus=images.corpus,
-        split=images.split,
+        corpus=images.corpora,
+        split=images.splits,
         protocol=protocol,
         source=images.sources,
         subject=images.subjects,
-        label=images.labels,
+        label=images.names,
         face_found=found,
     )
 
 
-def score_aligned(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
-    scores = score_images(scorer, images.pixels, batch)
+def score_aligned(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
+    scores = score_images(scorer, images.images, batch)
     yield make_frame(images, "aligned", scores, np.ones(len(images), bool))
 
 
-def score_ways(scorer: Scorer, images: Images, batch: int, ways: dict[str, Way]) -> Iterator[pd.DataFrame]:
+def score_ways(scorer: Scorer, images: Crops, batch: int, ways: dict[str, Way]) -> Iterator[pd.DataFrame]:
     """
     What the deployed path gives: the crops that `crop_face` makes of the faces found again in scenes. `ways` maps the
     protocol's name to the way in which an image reaches the detector.
     """
+    (corpus,), (split,) = set(images.corpora), set(images.splits)
     for protocol, way in ways.items():
-        faces = find_faces(images.corpus, images.split, images.pixels, images.sources, way)
+        faces = find_faces(corpus, split, images.images, images.sources, way)
         crops = []
         for i in np.flatnonzero(faces.found).tolist():
-            scene = way.scene(images.pixels[i], scene_seed(images.corpus, images.sources[i]))
+            scene = way.scene(images.images[i], scene_seed(corpus, images.sources[i]))
             crops.append(to_tensor(crop_face(scene.image, faces.detection(i)).image))
         scores = np.full((len(images), scorer.classes), np.nan, np.float32)
         scores[faces.found] = score_images(scorer, crops, batch)
         yield make_frame(images, protocol, scores, faces.found)
 
 
-def score_detected(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+def score_detected(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
     yield from score_ways(scorer, images, batch, {"detected": Way()})
 
 
-def score_hard(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
+def score_hard(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
     yield from score_ways(scorer, images, batch, {f"detected/{name}": way for name, way in HARD_WAYS.items()})
 
 
-def score_corrupted(scorer: Scorer, images: Images, batch: int) -> Iterator[pd.DataFrame]:
-    pixels = torch.stack(images.pixels)
+def score_corrupted(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
+    pixels = torch.stack(images.images)
     for name in CORRUPTIONS:
         for strength in STRENGTHS:
             scores = score_images(scorer, list(corrupt(pixels, name, strength)), batch)
             yield make_frame(images, f"corrupted/{name}/{strength}", scores, np.ones(len(images), bool))
 
 
-SCORE: dict[str, Callable[[Scorer, Images, int], Iterator[pd.DataFrame]]] = {
+SCORE: dict[str, Callable[[Scorer, Crops, int], Iterator[pd.DataFrame]]] = {
     "aligned": score_aligned,
     "detected": score_detected,
     "hard": score_hard,

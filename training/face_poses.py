@@ -51,7 +51,7 @@ def main() -> int:
     try:
         for corpus in args.corpora:
             images = read_images(args.data, corpus, "test", 6)
-            faces = find_faces(corpus, "test", images.pixels, images.sources)
+            faces = find_faces(corpus, "test", images.images, images.sources)
             measured = pd.DataFrame(measure_poses(faces.landmarks[faces.found]).round(2), columns=COLUMNS[2:])
             sources = np.array(images.sources)[faces.found]
             tables.append(measured.assign(corpus=corpus, source=sources))

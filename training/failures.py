@@ -27,7 +27,7 @@ from gimefive_hf.explain.regions import REGIONS
 from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import VOTES, load_corpus, to_tensors
-from .testing.images import LoadedModel, load_model, model_pixels
+from .testing.images import LoadedModel, load_model
 
 KINDS = ("confident mistake", "near tie", "likely label error")
 SIDE = 28  # of the stored maps
@@ -107,8 +107,7 @@ def read_crops(data: Path, corpus: str, sources: Sequence[str], side: int) -> np
     absent = [source for source in sources if source not in place]
     if absent:
         raise ValueError(f"{corpus} here lacks {len(absent)} of the predicted images, such as {absent[0]}")
-    crops = to_tensors(dataset.select([place[source] for source in sources]), side)
-    return crops.images.permute(0, 2, 3, 1).contiguous().numpy()
+    return np.ascontiguousarray(to_tensors(dataset.select([place[source] for source in sources]), side).pixels)
 
 
 def explain_rows(loaded: LoadedModel, data: Path, rows: pd.DataFrame, method: str) -> tuple[np.ndarray, pd.DataFrame]:
@@ -119,7 +118,7 @@ def explain_rows(loaded: LoadedModel, data: Path, rows: pd.DataFrame, method: st
     detector, maps, texts, shares = LandmarkDetector(), [], [], []
     for start in range(0, len(rows), BATCH):
         part = rows.iloc[start : start + BATCH]
-        pixel_values = model_pixels(loaded.processor, crops[start : start + BATCH])
+        pixel_values = loaded.pixel_values(crops[start : start + BATCH])
         heat = [explain(loaded.model, pixel_values, method, part[name].tolist()) for name in ("predicted", "label")]
         for index, row in enumerate(part.itertuples()):
             maps.append([cv2.resize(kind[index], (SIDE, SIDE), interpolation=cv2.INTER_AREA) for kind in heat])

@@ -41,7 +41,8 @@ from gimefive_hf.explain import METHODS, explain, reported_classes
 from gimefive_hf.explain.regions import crop_landmarks, region_map
 from gimefive_hf.faces.landmarks import LandmarkDetector
 
-from .testing.images import LoadedModel, TestImages, draw_test_images, load_model, model_pixels
+from .corpora import Crops
+from .testing.images import LoadedModel, draw_test_images, load_model
 
 BATCH = 50
 # One draw of random weights may agree with a map by chance: the check takes several. Their seeds are far from those
@@ -68,20 +69,20 @@ class Measured:
         return area(np.concatenate(self.insertion)) - area(np.concatenate(self.deletion))
 
 
-def measure(loaded: LoadedModel, images: TestImages, methods: list[str], steps: int, bf16: bool) -> dict[str, Measured]:
+def measure(loaded: LoadedModel, images: Crops, methods: list[str], steps: int, bf16: bool) -> dict[str, Measured]:
     """
     Curves and pointing of each method and baseline.
 
     With `bf16` the many passes of the curves and of Score-CAM run in bfloat16, which takes half the time and rounds
     probabilities to two or three digits, alike for all maps; the other methods' maps are computed as everywhere.
     """
-    model, processor = loaded.model, loaded.processor
+    model = loaded.model
     scorer = copy.deepcopy(model).to(memory_format=torch.channels_last)
     measured = {name: Measured() for name in (*methods, *BASELINES)}
     landmarks = LandmarkDetector()
     for start in range(0, len(images), BATCH):
-        crops = images.crops[start : start + BATCH]
-        pixel_values = model_pixels(processor, crops)
+        crops = np.ascontiguousarray(images.pixels[start : start + BATCH])
+        pixel_values = loaded.pixel_values(crops)
         size = tuple(pixel_values.shape[-2:])
         targets = reported_classes(model, pixel_values)
         emotions = [model.config.id2label[target] for target in targets]
@@ -120,15 +121,13 @@ def luma(crops: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([cv2.cvtColor(cv2.resize(crop, size[::-1]), cv2.COLOR_RGB2GRAY) for crop in crops])
 
 
-def sanity(
-    loaded: LoadedModel, images: TestImages, methods: list[str], seed: int = 0
-) -> dict[str, dict[str, Estimate]]:
+def sanity(loaded: LoadedModel, images: Crops, methods: list[str], seed: int = 0) -> dict[str, dict[str, Estimate]]:
     """
     Rank correlation of each method's maps with those of the model after part of its weights were drawn anew, per image
     the mean over `SANITY_DRAWS` draws.
     """
     model = loaded.model
-    pixel_values = model_pixels(loaded.processor, images.crops)
+    pixel_values = loaded.pixel_values(images.pixels)
     targets = reported_classes(model, pixel_values)
     result: dict[str, dict[str, Estimate]] = {name: {} for name in methods}
     first = STRANGER_SEED + SANITY_DRAWS * seed
@@ -239,7 +238,7 @@ def run(args: argparse.Namespace) -> None:
     loaded = load_model(args.model, args.name)
     images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), loaded.side, args.seed)
     checked = draw_test_images(args.data, args.corpora, args.sanity_images // len(args.corpora), loaded.side, args.seed)
-    methods = args.methods or suitable_methods(loaded.model, model_pixels(loaded.processor, images.crops[:1]))
+    methods = args.methods or suitable_methods(loaded.model, loaded.pixel_values(images.pixels[:1]))
     began = time.perf_counter()
     measured = measure(loaded, images, methods, args.steps, args.bf16)
     rows = table(loaded, measured, sanity(loaded, checked, methods, args.seed))

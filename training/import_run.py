@@ -21,7 +21,8 @@ from evaluation.cards.starts import STARTS
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, ModelFacts, hash_file, read_arrays, write_predictions, write_table
 
-from .evaluate import Images, make_frame, read_images
+from .corpora import Crops
+from .evaluate import make_frame, read_images
 from .testing.scorers import RESEARCH
 
 RUN_COLUMNS = [
@@ -51,7 +52,7 @@ def run_row(folder: Path, model: str, recipe: str, machine: str) -> dict:
         raise ValueError(f"{folder.name} is no folder of a finished run ({error!r})") from None
 
 
-def prediction_frame(folder: Path, images: dict[str, Images]) -> pd.DataFrame:
+def prediction_frame(folder: Path, images: dict[str, Crops]) -> pd.DataFrame:
     """The run's probabilities with the images that they belong to. Raises ValueError if they are not as many."""
     frames = []
     for corpus, scores in read_arrays(folder / "test.npz").items():
@@ -65,7 +66,7 @@ def prediction_frame(folder: Path, images: dict[str, Images]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def import_run(folder: Path, row: dict, images: dict[str, Images], store: Path) -> None:
+def import_run(folder: Path, row: dict, images: dict[str, Crops], store: Path) -> None:
     """Write the predictions and facts of one run; the revision is that of the probabilities."""
     start = STARTS[json.loads(row["settings"])["start"]]
     facts = ModelFacts(

@@ -34,7 +34,7 @@ from transformers import set_seed
 
 from gimefive_hf.tables import write_whole
 
-from .corpora.crops import Crops, read_crops
+from .corpora.crops import Crops, read_crops, with_second
 from .corpora.second_labels import read_second_labels, second_labels_of
 from .loop.batches import BatchMaker, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
@@ -78,7 +78,7 @@ def read_split(settings: TrainingSettings, places: Places, names: Iterable[str],
 def add_second_labels(crops: dict[str, Crops], data: Path) -> dict[str, Crops]:
     """Second labels for the corpora that have them. Raises ValueError if none has, or if they do not fit theirs."""
     told = {
-        name: some.with_second(read_second_labels(data, name, some.sources))
+        name: with_second(some, read_second_labels(data, name, some.sources))
         for name, some in crops.items()
         if second_labels_of(data, name).is_file()
     }

@@ -5,7 +5,7 @@ import json
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class TorchPredictor:
         self.map_methods = tuple(METHODS)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> "TorchPredictor":
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Self:
         """
         Load model and processor: the name of a checkpoint in the package, a folder, or a Hub id.
 

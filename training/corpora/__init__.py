@@ -21,7 +21,7 @@ from .load import (
     prepare_corpus,
 )
 from .schema import FEATURES, LABELS, VOTES, CorpusError, Entry, Problem
-from .tensors import Crops, to_tensors
+from .tensors import Crops, joined, to_tensors
 
 __all__ = [
     "AGGREGATE",
@@ -40,6 +40,7 @@ __all__ = [
     "add_corpus",
     "balanced_indices",
     "get_corpus",
+    "joined",
     "keep_classes",
     "label_array",
     "load_aggregate",

@@ -1,18 +1,17 @@
 """
-Face crops as tensors: one corpus and split as a uint8 array, decoded once and kept as safetensors.
+Face crops for training: one corpus and split as a uint8 array, decoded once and kept as safetensors.
 
 The file lies beside the corpus's cache and carries its digest in the name, so an edited corpus is read again.
 """
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from evaluation.corpora import SPLITS, corpora_with
 from gimefive_hf.emotions import EMOTIONS
@@ -22,7 +21,7 @@ from .cache import default_cache_dir
 from .load import keep_classes, label_array, prepare_corpus, read_split
 from .schema import LABELS as ALL_LABELS
 from .schema import VOTES
-from .tensors import to_tensors
+from .tensors import Crops, to_tensors
 
 # Labels of crops: the six emotions, then neutral, which six-class models have no output for.
 LABELS = (*EMOTIONS, "neutral")
@@ -31,37 +30,10 @@ assert ALL_LABELS[: len(LABELS)] == LABELS
 assert VOTES[: len(LABELS)] == LABELS
 
 
-@dataclass
-class Crops:
-    """
-    One corpus and split. `images` uint8 (n, channels, side, side), 1 channel if read as grey, else RGB; `labels`
-    int64 (n,), indices into `LABELS`; `votes` float32 (n, 7), annotators' counts in the order of `LABELS`, all zero
-    for an image that nobody voted on; `sources` the n paths inside the corpus; `left_out` counts, by class name,
-    of the images whose class is none of `LABELS`; `second` int64 (n,), another opinion's labels, -1 where it has none
-    out of `LABELS`, or None for a corpus without.
-    """
-
-    images: Tensor
-    labels: Tensor
-    votes: Tensor
-    sources: list[str]
-    left_out: dict[str, int]
-    second: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def select(self, chosen: Tensor) -> "Crops":
-        """The crops at the indices, or where the mask is true."""
-        chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-        sources = [self.sources[i] for i in chosen.tolist()]
-        second = None if self.second is None else self.second[chosen]
-        return Crops(self.images[chosen], self.labels[chosen], self.votes[chosen], sources, self.left_out, second)
-
-    def with_second(self, names: list[str]) -> "Crops":
-        """The same crops with second labels, n names as `read_second_labels` gives them."""
-        second = torch.tensor([LABELS.index(name) if name in LABELS else -1 for name in names])
-        return replace(self, second=second)
+def with_second(crops: Crops, names: list[str]) -> Crops:
+    """The same crops with second labels, n names as `read_second_labels` gives them."""
+    second = torch.tensor([LABELS.index(name) if name in LABELS else -1 for name in names])
+    return replace(crops, second=second)
 
 
 def read_crops(
@@ -94,12 +66,10 @@ def read_crops(
     dataset = read_split(prepared, split)
     names = Counter(ALL_LABELS[label] for label in label_array(dataset).tolist())
     decoded = to_tensors(keep_classes(dataset, len(LABELS)), side, channels=1 if grey else 3)
-    crops = Crops(
-        decoded.images,
-        decoded.labels,
-        decoded.votes[:, : len(LABELS)].nan_to_num(0.0),
-        decoded.sources,
-        {name: count for name, count in names.items() if name not in LABELS},
+    crops = replace(
+        decoded,
+        votes=decoded.votes[:, : len(LABELS)].nan_to_num(0.0),
+        left_out={name: count for name, count in names.items() if name not in LABELS},
     )
     write_tensors(crops, path)
     return crops

@@ -11,8 +11,7 @@ from .settings import TrainingSettings
 
 def probabilities(predictor: Predictor, crops: Crops, batch: int = 128) -> Tensor:
     """What a network says of unaugmented crops as it says it to its users, with its own views: (n, classes)."""
-    images = crops.images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
-    return torch.from_numpy(predict_crops(predictor, images, batch))
+    return torch.from_numpy(predict_crops(predictor, crops.pixels, batch))
 
 
 def accuracy_and_recall(scores: Tensor, labels: Tensor) -> tuple[float, float]:

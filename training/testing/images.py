@@ -1,43 +1,20 @@
 """Test images for the explanation scripts: a seeded draw, evenly over corpora and classes as far as they reach."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from evaluation.store import hash_file
-from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
-from gimefive_hf.loading import load_checkpoint
-from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification, resolve_checkpoint
+from gimefive_hf.bundled import resolve_checkpoint
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
-from ..corpora import keep_classes, label_array, load_corpus, to_tensors
-
-
-@dataclass
-class TestImages:
-    """
-    `crops` uint8 (n, side, side, 3) RGB, `labels` int64 (n,) indices into EMOTIONS, `votes` float32 (n, 10) FER+ counts
-    in the order of `corpora.VOTES`, NaN where there are none; `corpora` and `sources` n strings.
-    """
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
-    crops: np.ndarray
-    labels: np.ndarray
-    votes: np.ndarray
-    corpora: list[str]
-    sources: list[str]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+from ..corpora import Crops, joined, keep_classes, label_array, load_corpus, to_tensors
 
 
 def draw_test_images(
     data: Path, corpora: Sequence[str], count: int | None, side: int, seed: int = 0, cache_dir: Path | None = None
-) -> TestImages:
+) -> Crops:
     """
     Images of the six classes out of the corpora's test splits, resized to `side` px.
 
@@ -56,13 +33,7 @@ def draw_test_images(
         if count is not None:
             dataset = dataset.select(balanced_draw(label_array(dataset), count, seed))
         parts.append(to_tensors(dataset, side))
-    return TestImages(
-        torch.cat([part.images for part in parts]).permute(0, 2, 3, 1).contiguous().numpy(),
-        torch.cat([part.labels for part in parts]).numpy(),
-        torch.cat([part.votes for part in parts]).numpy(),
-        [corpus for part in parts for corpus in part.corpora],
-        [source for part in parts for source in part.sources],
-    )
+    return joined(parts)
 
 
 def balanced_draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -77,19 +48,11 @@ def balanced_draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.sort(np.lexsort((position, turn))[:count])
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in eval mode, its processor, its name in the tables, and which weights: 12 hex digits of their sha256."""
+class LoadedModel(TorchPredictor):
+    """A predictor with its name in the tables, and which weights: 12 hex digits of their sha256."""
 
-    model: GiMeFiveForImageClassification
-    processor: GiMeFiveImageProcessor
     name: str
     weights: str
-
-    @property
-    def side(self) -> int:
-        """Side of the network's input in pixels."""
-        return self.processor.size["height"]
 
 
 def load_model(folder: str, name: str | None = None) -> LoadedModel:
@@ -104,10 +67,6 @@ def load_model(folder: str, name: str | None = None) -> LoadedModel:
     weights = Path(resolve_checkpoint(folder)) / "model.safetensors"
     if not weights.is_file():
         raise ValueError(f"no checkpoint {folder!r}: expected a folder with model.safetensors, or gimefive")
-    model, processor = load_checkpoint(folder)
-    return LoadedModel(model.eval(), processor, name or Path(folder).name, hash_file(weights))
-
-
-def model_pixels(processor: GiMeFiveImageProcessor, crops: np.ndarray) -> Tensor:
-    """uint8 RGB (n, side, side, 3) → `pixel_values` (n, c, H, W)."""
-    return processor(torch.from_numpy(crops).permute(0, 3, 1, 2), return_tensors="pt")["pixel_values"]
+    loaded = LoadedModel.from_pretrained(folder)
+    loaded.name, loaded.weights = name or Path(folder).name, hash_file(weights)
+    return loaded

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gimefive_hf.faces.networks import MODELS_DIR
+from gimefive_hf.faces.onet import FILE as ONET_FILE
 from gimefive_hf.publishing.licence import LICENSE_FILE, LICENSE_TEXT
 
 from .live_facts import facts, model_folder
@@ -85,6 +86,7 @@ def sources(model: Path, worker: Path) -> dict[str, Path]:
         "onnxruntime.wasm": onnx / "ort-wasm-simd-threaded.wasm",
         "detector.tflite": MODELS_DIR / "face_detection_short_range.tflite",
         "mesh.tflite": MODELS_DIR / "face_landmark.tflite",
+        "onet.onnx": MODELS_DIR / ONET_FILE,
         "expressions.onnx": model / "model.onnx",
     }
 

@@ -11,7 +11,7 @@ from evaluation.store import DEFAULT_STORE
 from gimefive_hf.bundled import resolve_checkpoint
 from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 from gimefive_hf.explain import covering, regions
-from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
+from gimefive_hf.faces import cropping, detections, detector, landmarks, onet, tracking
 from gimefive_hf.images.opening import MAX_PIXELS, MIN_SIDE
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION
 from gimefive_hf.runtimes.onnx_predictor import ExportedFacts, OnnxPredictor
@@ -62,8 +62,10 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "leastFilling": detector.LEAST_FILLING,
             "sure": detector.FaceDetector.SURE,
             "present": detector.FaceDetector.PRESENT,
+            "likely": detector.FaceDetector.LIKELY,
             **camel(defaults(detections.suppress)),
         },
+        "onet": {"side": onet.ONET_SIDE, "margin": onet.ONET_MARGIN, "lift": onet.ONET_LIFT},
         "mesh": {
             "side": landmarks.MESH_SIDE,
             "margin": landmarks.MESH_MARGIN,

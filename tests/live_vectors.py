@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from gimefive_hf.faces import cropping, detections, detector, landmarks, tracking
+from gimefive_hf.faces import cropping, detections, detector, landmarks, onet, tracking
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
 from gimefive_hf.video.smoothing import ScoreSmoother
 from spaces.live_facts import facts, model_folder
@@ -26,6 +26,7 @@ def vectors(photo: np.ndarray) -> dict[str, Any]:
         ],
         "decoding": decoding(photo),
         "crops": [crop(photo, face), crop(*near_the_border(photo, face))],
+        "onet": onet.onet_input(photo, face.box).ravel().tolist(),
         "mesh": landmarks.mesh_transform(face).ravel().tolist(),
         "smoothing": smoothing(),
         "moving": moving(face),

@@ -3,12 +3,15 @@
 import cv2
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
-from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68
+from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68, load_image
 from gimefive_hf.faces.cropping import CROP_MARGIN, warp_square
 from gimefive_hf.faces.detections import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress
 from gimefive_hf.faces.detector import windows
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
+from gimefive_hf.faces.onet import face_likelihood
 
 # Marked by hand on the photo: the centres of the eyes, the middle of the mouth, the face from brows to chin.
 RIGHT_EYE_AT, LEFT_EYE_AT, MOUTH_AT = (203, 101), (246, 102), (224, 146)
@@ -25,6 +28,24 @@ def test_finds_the_face_in_place(astronaut):
 
 def test_no_face_in_a_cup_of_coffee(faceless):
     assert detect_faces(faceless) == []
+
+
+def test_face_in_which_the_mesh_sees_none_is_found(astronaut):
+    """A face out of focus, as far as profiles and hands are from what the mesh knows."""
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 5)
+    (face,) = detect_faces(blurred)
+    assert overlap(face.box, FACE_AT)[0] > 0.6
+    assert face.score < FaceDetector.SURE
+    assert find_landmarks(blurred, face)[1] < FaceDetector.PRESENT
+    assert face_likelihood(blurred, face.box) > FaceDetector.LIKELY
+
+
+@pytest.mark.parametrize("name", ["brick", "coins", "hubble_deep_field", "moon", "text", "rocket"])
+def test_doubtful_places_are_no_faces(name):
+    picture = load_image(Image.fromarray(getattr(skimage.data, name)()))
+    doubtful = FaceDetector(verify=False)(picture)
+    assert detect_faces(picture) == []
+    assert all(face_likelihood(picture, place.box) < 0.5 for place in doubtful)
 
 
 @pytest.mark.parametrize("side", [32, 64, 200, 3000])

@@ -13,6 +13,7 @@ PATTERNS = (
     "checkpoints/*/*.safetensors",
     "checkpoints/*/*.onnx",
     "checkpoints/*/*config.json",
+    "faces/models/*.onnx",
     "faces/models/*.tflite",
 )
 

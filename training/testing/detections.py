@@ -23,7 +23,7 @@ from torch import Tensor
 
 from evaluation.corruptions import corrupt
 from evaluation.store import read_arrays
-from gimefive_hf.faces import cropping, detector, networks
+from gimefive_hf.faces import cropping, detector, networks, onet
 from gimefive_hf.faces.detections import Detection, overlap, suppress
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import LandmarkDetector
@@ -108,14 +108,20 @@ def digest_of_search() -> str:
         suppress,
         overlap,
         cropping.warp_square,
+        onet.face_likelihood,
+        onet.onet_input,
         make_scene,
         corrupt,
         Way.scene,
     )
     trees = [ast.dump(without_docstrings(ast.parse(textwrap.dedent(inspect.getsource(part))))) for part in parts]
-    constants = (detector.DETECTOR_SIDE, detector.WIDER, detector.LEAST_FILLING, scenes.SCENE, scenes.EDGE)
+    constants = (
+        *(detector.DETECTOR_SIDE, detector.WIDER, detector.LEAST_FILLING),
+        *(onet.ONET_SIDE, onet.ONET_MARGIN, onet.ONET_LIFT),
+        *(scenes.SCENE, scenes.EDGE),
+    )
     digest = hashlib.sha256(repr((trees, constants)).encode())
-    for path in sorted(networks.MODELS_DIR.glob("*.tflite")):
+    for path in sorted([*networks.MODELS_DIR.glob("*.tflite"), *networks.MODELS_DIR.glob("*.onnx")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -56,11 +56,11 @@ export class FaceDetector {
   private readonly anchors = anchors();
   private readonly input: Float32Array;
 
-  /** `confirm` gives how sure the landmark network is that a face is there; it checks the doubtful detections. */
+  /** `confirm` says whether another network sees a face there; it checks the doubtful detections. */
   constructor(
     private readonly facts: Facts["detector"],
     private readonly network: FaceNetwork,
-    private readonly confirm: (picture: Picture, face: Detection) => Promise<number>,
+    private readonly confirm: (picture: Picture, face: Detection) => Promise<boolean>,
   ) {
     this.input = new Float32Array(3 * facts.side ** 2);
   }
@@ -93,7 +93,7 @@ export class FaceDetector {
   private async confirmed(picture: Picture, found: Detection[]): Promise<Detection[]> {
     const kept: Detection[] = [];
     for (const one of found) {
-      if (one.score >= this.facts.sure || (await this.confirm(picture, one)) > this.facts.present) kept.push(one);
+      if (one.score >= this.facts.sure || (await this.confirm(picture, one))) kept.push(one);
     }
     return kept;
   }

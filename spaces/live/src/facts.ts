@@ -31,8 +31,9 @@ export interface Facts {
   };
   detector: {
     side: number; minScore: number; tileScales: number[]; minTile: number; minSize: number;
-    sure: number; present: number; wider: number; leastFilling: number; maxIou: number; maxInside: number;
+    sure: number; present: number; likely: number; wider: number; leastFilling: number; maxIou: number; maxInside: number;
   };
+  onet: { side: number; margin: number; lift: number };
   mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
   tracker: {
     searchEvery: number; keep: number; maxNear: number; minGiou: number; rigid: [number, number];

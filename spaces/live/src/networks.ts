@@ -1,4 +1,4 @@
-/** The three networks in WebAssembly: MediaPipe's two by LiteRT, the expressions by ONNX Runtime, on one thread. */
+/** The four networks in WebAssembly: MediaPipe's two by LiteRT, O-Net and the expressions by ONNX Runtime, on one thread. */
 
 import { loadAndCompile, loadLiteRt, Tensor, type CompiledModel } from "@litertjs/core";
 import * as ort from "onnxruntime-web/wasm";
@@ -6,11 +6,15 @@ import type { FaceNetwork } from "./detector";
 import type { Facts } from "./facts";
 
 /** The files by name, as `assets.ts` loads them. */
-export type Files = Record<"litert.wasm" | "onnxruntime.wasm" | "detector.tflite" | "mesh.tflite" | "expressions.onnx", ArrayBuffer>;
+export type Files = Record<
+  "litert.wasm" | "onnxruntime.wasm" | "detector.tflite" | "mesh.tflite" | "onet.onnx" | "expressions.onnx", ArrayBuffer
+>;
 
 export interface Networks {
   detector: FaceNetwork;
   mesh: FaceNetwork;
+  /** O-Net's input (2, side, side, 3) → likelihood of a face, 2 values. */
+  onet: (values: Float32Array) => Promise<number[]>;
   /** Pixel values (n, 3, size, size) → logits, n rows; they are divided by the model's temperature already. */
   expressions: (values: Float32Array[]) => Promise<number[][]>;
 }
@@ -19,8 +23,10 @@ export async function loadNetworks(files: Files, facts: Facts): Promise<Networks
   await startLiteRt(files["litert.wasm"]);
   const detector = await faceNetwork(files["detector.tflite"], facts.detector.side, ["classificators", "regressors"]);
   const mesh = await faceNetwork(files["mesh.tflite"], facts.mesh.side, ["conv2d_21", "conv2d_31"]);
-  const expressions = await expressionNetwork(files["onnxruntime.wasm"], files["expressions.onnx"], facts);
-  return { detector, mesh, expressions };
+  startOnnxRuntime(files["onnxruntime.wasm"]);
+  const onet = await likelihoodNetwork(files["onet.onnx"], facts.onet.side);
+  const expressions = await expressionNetwork(files["expressions.onnx"], facts);
+  return { detector, mesh, onet, expressions };
 }
 
 async function startLiteRt(wasm: ArrayBuffer): Promise<void> {
@@ -45,10 +51,22 @@ async function faceNetwork(file: ArrayBuffer, side: number, outputs: string[]): 
   };
 }
 
-async function expressionNetwork(wasm: ArrayBuffer, model: ArrayBuffer, facts: Facts): Promise<Networks["expressions"]> {
+function startOnnxRuntime(wasm: ArrayBuffer): void {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = wasm;
   ort.env.logLevel = "error";
+}
+
+async function likelihoodNetwork(model: ArrayBuffer, side: number): Promise<Networks["onet"]> {
+  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  return async (values) => {
+    const { softmax_2: shares } = await session.run({ input_3: new ort.Tensor("float32", values, [2, side, side, 3]) }, ["softmax_2"]);
+    const data = shares!.data as Float32Array;
+    return [data[1]!, data[3]!];
+  };
+}
+
+async function expressionNetwork(model: ArrayBuffer, facts: Facts): Promise<Networks["expressions"]> {
   const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
   const [size, classes] = [facts.network.imageSize, facts.emotions.length];
   return async (values) => {

@@ -6,6 +6,7 @@ import type { Facts } from "./facts";
 import { LandmarkDetector } from "./landmarks";
 import { softmax, type Networks } from "./networks";
 import { explain, type Why } from "./occlusion";
+import { faceLikelihood } from "./onet";
 import type { Picture } from "./pixels";
 import { FaceTracker, type Sighting } from "./tracker";
 
@@ -40,7 +41,10 @@ export class Reader {
     private readonly networks: Networks,
   ) {
     this.landmarks = new LandmarkDetector(facts.mesh, networks.mesh);
-    const confirm = async (picture: Picture, face: Detection) => (await this.landmarks.find(picture, face)).sure;
+    const { present, likely } = facts.detector;
+    const confirm = async (picture: Picture, face: Detection) =>
+      (await this.landmarks.find(picture, face)).sure > present ||
+      (await faceLikelihood(picture, face, facts.onet, networks.onet)) > likely;
     this.detector = new FaceDetector(facts.detector, networks.detector, confirm);
     this.tracker = new FaceTracker(facts, this.detector, this.landmarks);
   }

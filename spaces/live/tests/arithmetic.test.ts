@@ -7,6 +7,7 @@ import { cropFace, pixelValues } from "../src/crop";
 import { FaceDetector, windows } from "../src/detector";
 import { meshTransform } from "../src/landmarks";
 import { rotation, warpSquare, type Picture } from "../src/pixels";
+import { onetInput } from "../src/onet";
 import { ScoreSmoother } from "../src/smoothing";
 import { moveDetection } from "../src/tracker";
 
@@ -59,7 +60,7 @@ describe("faces", () => {
       expect(furthest(Array.from(given).filter((_, k) => k % 97 === 0), pixels)).toBeLessThan(1.5 / 127.5);
       return [Float32Array.from(logits), Float32Array.from(values)];
     };
-    const ours = await new FaceDetector(facts.detector, network, async () => 1)
+    const ours = await new FaceDetector(facts.detector, network, async () => true)
       .search(picture(vectors.photo), [[0, 0, vectors.photo.width]]);
     expect(ours.length).toBe(found.length);
     ours.forEach((face, k) => {
@@ -71,6 +72,11 @@ describe("faces", () => {
 
   test("the mesh's transform", () => {
     expect(furthest(meshTransform(vectors.crops[0].face, facts.mesh), vectors.mesh)).toBeLessThan(1e-4);
+  });
+
+  test("what O-Net sees", () => {
+    const ours = onetInput(picture(vectors.photo), vectors.crops[0].face, facts.onet);
+    expect(furthest(ours, vectors.onet)).toBeLessThan(1.5 / 128);
   });
 
   test("non-maximum suppression keeps the same boxes", () => {

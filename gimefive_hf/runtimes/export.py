@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ..explain.cam import cam_obstacle, linear_weights
 from ..explain.layers import as_maps
-from ..faces.cropping import CROP_MARGIN
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from ..tables import beside, check_output
 from ..version import __version__
@@ -143,8 +142,8 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDAr
 
 def finish(path: Path, predictor: TorchPredictor, precision: str) -> None:
     """
-    Configuration, preprocessing and crop margin as JSON under keys that begin with "gimefive."; weights in half
-    precision where that changes nothing.
+    Configuration and preprocessing as JSON under keys that begin with "gimefive."; weights in half precision where
+    that changes nothing. How a face is cropped is no fact of the network: `faces.cropping` tells it.
 
     What the exporter noted about where each node comes from is taken out: it has paths of this machine.
     """
@@ -160,7 +159,6 @@ def finish(path: Path, predictor: TorchPredictor, precision: str) -> None:
     values = {
         "gimefive.version": __version__,
         "gimefive.precision": precision,
-        "gimefive.margin": json.dumps(CROP_MARGIN),
         "gimefive.config": model.config.to_json_string(),
         "gimefive.views": "outside",  # files without this key average over the views of the config themselves
         "gimefive.labels": json.dumps(predictor.emotions),

@@ -22,8 +22,7 @@ class ExportedFacts:
     What the metadata of an .onnx file of `gimefive export` says.
 
     `flip_average` and `zoom_average` are the views that are still to be averaged over: files that earlier versions
-    wrote do that themselves. The crop's margin, which stands there too, is for other programs: here crops are cut as
-    `faces.cropping` cuts them today.
+    wrote do that themselves.
     """
 
     emotions: tuple[str, ...]

@@ -3,7 +3,6 @@ Score test images, put the predictions into the store and renew the model's rows
 
     python -m training.evaluate --model gimefive --data DIR          # aligned, all corpora
     python -m training.evaluate --model gimefive --data DIR --full   # and detected and corrupted on a part of RAF-DB
-    python -m training.evaluate --model gimefive-7 --data DIR --corpora muxspace     # neutral and happiness
     python -m training.evaluate --model fer-mini-xception --data DIR --corpora raf-db fer2013
     python -m training.evaluate --model gimefive --data DIR --protocol detected corrupted --corpora raf-db --sample 600
 
@@ -139,6 +138,11 @@ def current_commit() -> str:
     return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
+def tested_with(classes: int) -> list[str]:
+    """The corpora that a model of so many classes is tested on."""
+    return [*corpora_with(test=True), *(corpora_with(neutral_test=True) if classes > len(EMOTIONS) else ())]
+
+
 def make_facts(scorer: Evaluated) -> ModelFacts:
     description = scorer.description
     return ModelFacts(
@@ -202,8 +206,7 @@ def main() -> int:
     parser.add_argument(
         "--full", action="store_true", help="aligned on all corpora; also detected, hard and corrupted on some"
     )
-    tested, with_neutral = corpora_with(test=True), corpora_with(neutral_test=True)
-    parser.add_argument("--corpora", nargs="+", choices=(*tested, *with_neutral), default=list(tested))
+    parser.add_argument("--corpora", nargs="+", choices=tested_with(7), help="default: all that its classes can show")
     parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--sample", type=int, help="at most so many images of each corpus, evenly spaced")
@@ -214,17 +217,14 @@ def main() -> int:
     args = parser.parse_args()
     try:
         scorer = load_scorer(args.model, args.name, args.peers, args.bf16)
+        corpora = args.corpora or tested_with(scorer.classes)
         if args.full:
-            table = evaluate(
-                scorer, args.data, args.store, list(corpora_with(test=True)), ["aligned"], batch=args.batch
-            )
+            table = evaluate(scorer, args.data, args.store, tested_with(scorer.classes), ["aligned"], batch=args.batch)
             table = evaluate(scorer, args.data, args.store, ["raf-db"], ["corrupted"], sample=SAMPLE, batch=args.batch)
             table = evaluate(scorer, args.data, args.store, ["raf-db"], ["hard"], sample=HARD_SAMPLE, batch=args.batch)
             table = evaluate(scorer, args.data, args.store, list(DETECTED), ["detected"], batch=args.batch)
         else:
-            table = evaluate(
-                scorer, args.data, args.store, args.corpora, args.protocol, args.split, args.sample, args.batch
-            )
+            table = evaluate(scorer, args.data, args.store, corpora, args.protocol, args.split, args.sample, args.batch)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -18,8 +18,8 @@ from gimefive_hf.runtimes.backends import load_predictor
 from gimefive_hf.runtimes.onnx_predictor import onnx_file
 
 GOLDEN = Path(__file__).parent / "golden" / "networks.json"
-# Largest difference of a logit: int8 kernels of processors without dot products saturate and round in other places.
-TOLERANCE = {"fp32": 1e-3, "int8": 0.3}
+# Largest difference of a logit: int8 kernels of different processors round in different places.
+TOLERANCE = {"fp32": 1e-3, "int8": 0.15}
 
 
 def photo() -> np.ndarray:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from gimefive_hf import load_image
+from gimefive_hf import explain_face, load_image
+from gimefive_hf.folders.scoring import score_folder
+from gimefive_hf.images import opening, photos
 from gimefive_hf.images.files import source_name
 from gimefive_hf.images.opening import MAX_PIXELS
 from gimefive_hf.images.photos import SMALL_FILE, _load_small_jpeg
+
+from .video_cases import face_photo, tiny_recognizer
 
 RED = (200, 30, 40)
 
@@ -175,3 +179,25 @@ def test_source_names():
     assert source_name("/a/b/photo.jpg") == "photo.jpg"
     assert source_name(np.zeros(1)) == "array"
     assert source_name(b"") == "image"
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
+def test_a_photo_is_decoded_once_on_its_whole_way(tmp_path, monkeypatch, name):
+    """Faces, landmarks, crops, scores, the heat map and its sentence: all from one decoding, also by folder."""
+    fer, decoded = tiny_recognizer(), []
+    Image.fromarray(face_photo()).save(tmp_path / name)
+
+    def counted(decode):
+        def decode_and_count(*args, **kwargs):
+            decoded.append(decode)
+            return decode(*args, **kwargs)
+
+        return decode_and_count
+
+    monkeypatch.setattr(opening.Image, "open", counted(opening.Image.open))
+    monkeypatch.setattr(photos.cv2, "imdecode", counted(photos.cv2.imdecode))
+    for face in fer(str(tmp_path / name)):
+        assert explain_face(fer, face).sentence
+    assert len(decoded) == 1
+    assert score_folder(fer, tmp_path, tmp_path / "scores.csv").images == 1
+    assert len(decoded) == 2

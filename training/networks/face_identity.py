@@ -85,7 +85,8 @@ def load_face_identity(model: GiMeFiveForImageClassification, folder: str | Path
 
     The package has a scale and a bias per channel where our network has a batch norm. The mean and variance of each
     layer are measured once on `pixel_values` (n, 3, h, w), a few hundred normalised real crops, and folded in, so
-    that in eval mode the network computes what the package's does, and in train mode it starts close to that.
+    that in eval mode the network computes with the package's numbers, and in train mode it starts close to that. Its
+    maps are not the package's: here strided convolutions are padded, which moves their grid by a pixel.
     """
     weights = read_weights(folder)
     layers = paired_layers(model)

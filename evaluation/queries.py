@@ -52,11 +52,29 @@ def right_of(frame: pd.DataFrame) -> np.ndarray:
     return probabilities.argmax(1) == labels
 
 
+def scored_images(store: Store, model: str, corpora: Iterable[str], protocol: str) -> pd.DataFrame:
+    """The model's test predictions of six-class images on some corpora, of one protocol."""
+    frame = store.predictions
+    chosen = (frame["model"] == model) & (frame["protocol"] == protocol) & (frame["split"] == "test")
+    return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
+
+
 def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.DataFrame:
     """The model's aligned test predictions of six-class images on some corpora."""
-    frame = store.predictions
-    chosen = (frame["model"] == model) & (frame["protocol"] == "aligned") & (frame["split"] == "test")
-    return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
+    return scored_images(store, model, corpora, "aligned")
+
+
+def protocol_title(protocol: str) -> str:
+    """How the test images were given, in words: `gaussian noise, strength 3 of 5`."""
+    if protocol == "aligned":
+        return "aligned crops"
+    if protocol == "detected":
+        return "found again in a scene"
+    kind, _, rest = protocol.partition("/")
+    if kind == "corrupted":
+        name, _, strength = rest.partition("/")
+        return f"{name.replace('_', ' ')}, strength {strength} of 5"
+    return f"found again, {rest.replace('-', ' ').replace('_', ' ')}"
 
 
 def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str:

@@ -20,15 +20,17 @@ from PIL import Image
 pytest.importorskip(
     "streamlit", reason="the explorer's own requirement: pip install -r spaces/explorer/requirements.txt"
 )
+from streamlit.elements.lib import streamlit_plotly_theme
 from streamlit.testing.v1 import AppTest
 
 from evaluation.queries import aligned_predictions, right_of
-from evaluation.store import CURVE_COLUMNS, read_store, write_curves
+from evaluation.rows import update_results
+from evaluation.store import CURVE_COLUMNS, read_store, write_curves, write_predictions
 from evaluation.weak_spots import weak_spots, worst_corruption
 from gimefive_hf.commands import explorer as command_explorer
 from gimefive_hf.emotions import EMOTIONS
 
-from .results_cases import make_store
+from .results_cases import make_facts, make_predictions, make_store
 from .servers import free_port, streamlit_answers
 
 EXPLORER = Path(__file__).parents[1] / "spaces" / "explorer"
@@ -39,8 +41,11 @@ WITH_STORE = [name for name in PAGES if name != "page_try_it"]
 @pytest.fixture(scope="module")
 def store_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    models = {"gimefive": 0.8, "peer": 0.6, "cross-raf-db": 0.5, "table2-gimefive-5": 0.5, "table2-gimefive-5-bn": 0.7}
-    make_store(folder, models, corrupted=True)
+    models = {"gimefive": 0.8, "peer": 0.6, "table2-gimefive-5": 0.5, "table2-gimefive-5-bn": 0.7}
+    make_store(folder, models | {"cross-raf-db": 0.5, "cross-trained-raf-db": 0.6}, corrupted=True)
+    small = make_predictions("raf-db", 20, "test", "detected/scene-48", 0.5)
+    write_predictions(folder, make_facts("gimefive"), small.assign(face_found=small.index < 15))
+    update_results(folder, ["gimefive"])
     rows = [["gimefive", step, step / 10, "raf-db", "accuracy", 0.5 + step / 1000, 50] for step in (100, 200)]
     write_curves(folder, pd.DataFrame(rows, columns=CURVE_COLUMNS))
     faithfulness = {"model": "gimefive", "method": "cam", "kind": "method", "images": 50, "verdict": "invented"}
@@ -91,13 +96,14 @@ EXPECTED = {
     "page_calibration": (3, "300 images in"),
     "page_classes": (2, "300 images"),
     "page_compare": (1, "shared images"),
-    "page_cross_dataset": (1, "number of test images n"),
+    "page_cross_dataset": (4, "number of test images n"),
+    "page_deployed": (3, "20 images a row"),
     "page_failures": (1, "The 3 clearest of 3 stored, out of 240 test images"),
     "page_fairness": (3, "24 images of"),
     "page_labels": (0, "The store has no FER+ votes"),
     "page_overview": (1, "RAF-DB 240, FER2013 60"),
     "page_paper_table": (2, "240 images of RAF-DB. Filled: measured here"),
-    "page_robustness": (2, "the same 30 evenly drawn images at every point"),
+    "page_robustness": (1, "the same 30 evenly drawn images at every point"),
     "page_training": (1, "up to step 200, 0.3 hours of training. Held-out images: RAF-DB 50; bars: 95 % Wilson"),
 }
 
@@ -270,17 +276,35 @@ def test_command_starts_streamlit_and_ends_with_it(tmp_path):
         process.communicate()
 
 
-def test_the_weakest_spot_links_to_its_own_images():
-    """Corpus, label and commonest answer stand in the link, and the page that it opens shows those."""
-    text = texts(open_page("page_overview"))
-    query = dict(parse_qsl(urlsplit(re.search(r"\((failures\?[^)]+)\)", text)[1]).query))
+def test_every_weak_spot_links_to_its_own_images():
+    """What makes a spot stands in its link, and the page that it opens shows those images and no others."""
+    app = open_page("page_overview")
+    spots = {
+        name: next(p.value for p in (*app.error, *app.markdown) if f"**{name}:**" in p.value)
+        for name in ("Weakest spot", "Worst corruption", "Lowest accuracy")
+    }
+    queries = {
+        name: dict(parse_qsl(urlsplit(re.search(r"\((failures\?[^)]+)\)", text)[1]).query))
+        for name, text in spots.items()
+    }
+    query = queries["Weakest spot"]
     assert set(query) == {"model", "corpus", "label", "predicted"}
-    app = open_page("page_failures", **query)
-    wrong = app.dataframe[-1].value
+    wrong = open_page("page_failures", **query).dataframe[-1].value
     assert set(wrong["label"]) == {query["label"]} and set(wrong["predicted"]) == {query["predicted"]}
-    sentence = re.search(r"Weakest spot:\*\* (.*)", text)[1]
-    assert f"labelled {query['label']} in the test split of {query['corpus']}" in sentence
-    assert f"({len(wrong)}) for {query['predicted']}" in sentence
+    assert f"labelled {query['label']} in the test split of {query['corpus']}" in spots["Weakest spot"]
+    assert f"({len(wrong)}) for {query['predicted']}" in spots["Weakest spot"]
+    assert queries["Worst corruption"]["images"] == "jpeg, strength 5 of 5"
+    app = open_page("page_failures", **queries["Worst corruption"])
+    accuracy, images = re.search(r"accuracy of ([\d.]+) % .* of (\d+) images", spots["Worst corruption"]).groups()
+    assert len(app.dataframe[-1].value) == round(int(images) * (1 - float(accuracy) / 100))
+    assert set(queries["Lowest accuracy"]) == {"model", "corpus"}
+    assert queries["Lowest accuracy"]["corpus"] in spots["Lowest accuracy"]
+
+
+@pytest.mark.parametrize("name", WITH_STORE)
+def test_every_chart_says_its_result_to_those_who_do_not_see_it(name):
+    for chart in open_page(name).get("plotly_chart"):
+        assert re.search(r"\d", chart.proto.alt) or "average map" in chart.proto.alt, chart.proto.alt
 
 
 def test_filters_also_filter_the_explained(store_folder):
@@ -316,5 +340,7 @@ def test_maps_keep_infernos_colours_and_their_shape(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPLORER))
     charts = runpy.run_path(str(EXPLORER / "explorer_charts.py"))
     figure = charts["face_maps"]({"a": np.zeros((2, 8, 8))}, ["x", "y"], np.full((68, 2), 4.0), "title")
-    assert figure.data[0].colorscale[0][1] == "#000005"  # not the #000004 that Streamlit's theme replaces
+    replaced = Path(streamlit_plotly_theme.__file__).read_text()  # the colours that Streamlit's theme puts others for
+    assert "#000004" in replaced
+    assert not [color for _, color in figure.data[0].colorscale if color.lower() in replaced.lower()]
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis2.scaleanchor == "x2"

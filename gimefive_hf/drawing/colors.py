@@ -14,6 +14,7 @@ MODEL_COLORS: dict[str, tuple[int, int, int]] = {
     "gimefive": (0, 114, 178),
     "gimefive-fast": (230, 159, 0),
     "gimefive-7": (0, 158, 115),
+    "gimefive-fast-7": (136, 104, 190),  # none of the eight: the last two of those are too pale or taken
     "gimefive-paper": (213, 94, 0),
     "face-api": (204, 121, 167),
     "fer-mini-xception": (86, 180, 233),

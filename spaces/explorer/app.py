@@ -16,6 +16,7 @@ PAGES = {
     "classes": ("Confusion and classes", ":material/apps:"),
     "labels": ("The labels", ":material/label:"),
     "calibration": ("Calibration", ":material/target:"),
+    "deployed": ("As deployed", ":material/photo:"),
     "robustness": ("Robustness", ":material/blur_on:"),
     "fairness": ("Fairness", ":material/groups:"),
     "attention": ("Attention", ":material/visibility:"),
@@ -23,6 +24,35 @@ PAGES = {
     "failures": ("Failures", ":material/close:"),
     "try_it": ("Try it", ":material/photo_camera:"),
 }
+
+# Streamlit 1.67 takes the choices out of a page's address on the way to another page, and answers the browser's Back
+# with the page alone. So the address is put back into the history as it was, and where Back or Forward leads to another
+# page, that address is opened anew, before Streamlit sees it.
+BACK = """<script>
+if (!window.opensPagesAnew) {
+  window.opensPagesAnew = true;
+  const push = history.pushState.bind(history);
+  let shown = location.pathname, cleared = {at: -Infinity};
+  history.pushState = (state, title, address) => {
+    const before = location.href, now = performance.now();
+    const leaves = new URL(address, before).pathname !== location.pathname;
+    if (leaves && now - cleared.at < 1000) history.replaceState(history.state, "", cleared.from);
+    push(state, title, address);
+    cleared = !leaves && !location.search && before !== location.href ? {at: now, from: before} : {at: -Infinity};
+    shown = location.pathname;
+  };
+  window.addEventListener("popstate", (event) => {
+    if (location.pathname === shown) return;
+    event.stopImmediatePropagation();
+    location.reload();
+  }, true);
+}
+</script>"""
+# What a table says better than a wide chart stands on narrow screens only, and the other way round.
+WIDTHS = """<style>
+@media (max-width: 640px) { [class*="st-key-wide"] { display: none } }
+@media (min-width: 641px) { [class*="st-key-narrow"] { display: none } }
+</style>"""
 
 
 def main() -> None:
@@ -32,7 +62,10 @@ def main() -> None:
         st.Page(folder / f"page_{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, (title, icon) in PAGES.items()
     ]
-    st.navigation(pages, expanded=True).run()
+    page = st.navigation(pages, expanded=True)
+    st.html(WIDTHS)
+    st.html(BACK, unsafe_allow_javascript=True)
+    page.run()
 
 
 main()

@@ -16,18 +16,9 @@ MOST_LINES = 6
 VISIBLE = "#888888"
 # One colour per emotion and per model, on every page and in the demo.
 OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COLORS).items()}
-# One colour per emotion and per model, on every page and in the demo.
-OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COLORS).items()}
-MODELS = {
-    "gimefive": "#0072B2",
-    "gimefive-fast": "#E69F00",
-    "gimefive-7": "#009E73",
-    "gimefive-paper": "#D55E00",
-    "face-api": "#CC79A7",
-    "fer-mini-xception": "#56B4E9",
-}
-# Streamlit's theme takes Inferno's first colour, #000004, for one of its own placeholders and replaces it.
-INFERNO = [[share, color if share else "#000005"] for share, color in get_colorscale("Inferno")]
+# Streamlit's theme takes Inferno's first colour, #000004, for one of its own placeholders, #000001 to #000040, and
+# replaces it.
+INFERNO = [[share, color if share else "#010004"] for share, color in get_colorscale("Inferno")]
 LAYOUT = {"margin": {"l": 10, "r": 10, "t": 40, "b": 10}, "legend": {"orientation": "h", "y": -0.2}}
 # Hover text of a heat map's cell.
 CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
@@ -44,50 +35,39 @@ def error_bars(table: pd.DataFrame, axis: str, color: str | None = None) -> dict
     return {f"error_{axis}": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2, "color": color}}
 
 
-def interval_bars(table: pd.DataFrame, x: str, group: str, title: str) -> go.Figure:
-    """Grouped bars with intervals from columns x, group, value, low, high, n."""
-    figure = go.Figure(layout=LAYOUT)
-    for number, (name, part) in enumerate(table.groupby(group, sort=False)):
-        figure.add_bar(
-            x=part[x],
-            y=part["value"],
-            name=str(name),
-            marker_color=color_of(str(name), number),
-            customdata=np.stack([part["low"], part["high"], part["n"]], 1),
-            hovertemplate="%{x}: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[2]:,}",
-            **error_bars(part, "y", VISIBLE),
-        )
-    figure.update_layout(title=title, barmode="group")
-    figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
-    return figure
-
-
 def dot_plot(
     table: pd.DataFrame, y: str, group: str, title: str, quoted: list[str] | None = None, share: bool = True
 ) -> go.Figure:
     """
     A row per entry of `y`, a dot per group with its interval, from columns y, group, value, low, high and perhaps n.
 
-    Groups in `quoted` are other people's figures: hollow. `share`: values are shares, else differences of shares.
+    Groups in `quoted` are other people's figures: hollow. `share`: values are shares, else differences of shares. Where
+    there is one group, emotions and models have their own colours.
     """
     figure = go.Figure(layout=LAYOUT)
     names = list(dict.fromkeys(table[y]))
+    alone = table[group].nunique() == 1
     for number, (name, part) in enumerate(table.groupby(group, sort=False)):
         hollow = name in (quoted or [])
+        color = color_of(str(name), number)
+        colors = [OWN_COLORS.get(entry, color) for entry in part[y]] if alone else color
         hover = "%{y}: %{x:.1%}" if share else "%{y}: %{x:+.1%}"
-        if part.get("low") is not None and part["low"].notna().any():
+        bars = "low" in part and part["low"].notna().any()
+        if bars:
             hover += " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]"
         figure.add_scatter(
             x=part["value"],
             y=part[y],
             mode="markers",
             name=str(name),
-            marker={"size": 11, "color": color_of(str(name), number), "symbol": "diamond-open" if hollow else "circle"},
+            marker={"size": 11, "color": colors, "symbol": "diamond-open" if hollow else "circle"},
             customdata=np.stack([part["low"], part["high"]], 1) if "low" in part else None,
             hovertemplate=f"{hover}<extra>{name}</extra>",
-            **(error_bars(part, "x") if "low" in part and part["low"].notna().any() else {}),
+            **(error_bars(part, "x", VISIBLE if alone else None) if bars else {}),
         )
-    figure.update_layout(title=title, height=150 + 34 * len(names))
+    # Each name of the legend may take a line of its own on a phone.
+    figure.update_layout(title=title, height=150 + 34 * len(names) + 12 * table[group].nunique(), showlegend=not alone)
+    figure.update_layout(legend_y=-90 / (34 * len(names) + 60))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     figure.update_xaxes(tickformat=".0%" if share else "+.0%", zeroline=not share)
     return figure
@@ -201,6 +181,8 @@ def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bo
     if len(parts) > MOST_LINES:
         title += f"<br><sup>the {MOST_LINES} that end lowest; the others by a click on their names</sup>"
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
+    if pd.api.types.is_integer_dtype(table[x]) and table[x].nunique() < 10:
+        figure.update_xaxes(tickvals=sorted(table[x].unique()))
     if share:
         figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     return figure
@@ -249,25 +231,31 @@ def face_maps(
     return figure
 
 
+# Of the kinds of points in the scatter of costs: what has a name beside it, and the mark.
+KINDS = {
+    "aligned crops": ("markers+text", "circle"),
+    "as deployed: photo in": ("markers", "square-open"),
+    "a network of the paper's table, trained anew": ("markers", "circle-open"),  # too close for names
+}
+
+
 def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Figure:
-    """Accuracy against a cost, logarithmic, from columns model, x, value, low, high, kind ("a model" or a study)."""
+    """Accuracy against a cost, logarithmic, from columns model, x, value, low, high, kind (of `KINDS`)."""
     figure = go.Figure(layout=LAYOUT)
     for kind, part in table.groupby("kind", sort=False):
-        own = [color_of(name, 7) for name in part["model"]]
+        mode, symbol = KINDS[str(kind)]
         figure.add_scatter(
             x=part[x],
             y=part["value"],
-            mode="markers+text"
-            if kind == "a model"
-            else "markers",  # the networks of a study stand too close for names
+            mode=mode,
             text=part["model"],
             textposition="top center",
             name=str(kind),
-            marker={"size": 11, "color": own, "symbol": "circle" if kind == "a model" else "circle-open"},
-            hovertemplate="%{text}: %{y:.1%} at %{x:.3g}<extra></extra>",
+            marker={"size": 11, "color": [color_of(name, 7) for name in part["model"]], "symbol": symbol},
+            hovertemplate=f"%{{text}}, {kind}: %{{y:.1%}} at %{{x:.3g}}<extra></extra>",
             **error_bars(part, "y", VISIBLE),
         )
     figure.update_layout(title=title, xaxis_title=x_title, yaxis_title="accuracy")
-    figure.update_xaxes(type="log")
+    figure.update_xaxes(type="log", dtick="D2")
     figure.update_yaxes(tickformat=".0%")
     return figure

@@ -3,26 +3,35 @@
 from urllib.parse import urlencode
 
 import pandas as pd
+from explorer_charts import KINDS
 
 from evaluation.corpora import title_of
-from evaluation.queries import TABLE2, find_row, order_models
+from evaluation.deployed import deployed_row
+from evaluation.queries import TABLE2, find_row, order_models, protocol_title
 from evaluation.store import Store
-from evaluation.weak_spots import commonest_mistake, weakest_class
+from evaluation.weak_spots import commonest_mistake, own_corpora, weakest_class, worst_corruption
 
 
-def spot_links(store: Store, model: str) -> str:
-    """Links to the pages that show the weakest class, with its corpus, label and commonest mistake."""
+def spot_links(store: Store, model: str) -> dict[str, str]:
+    """Weak spot, as `weak_spots` names it → a link to the page that shows exactly its images."""
+    links = {}
     row = weakest_class(store, model)
-    if row is None:
-        return ""
-    query = {"model": model, "corpus": title_of(row["corpus"])}
-    choice = query | {"label": row["class"]}
-    if mistake := commonest_mistake(store, model, row["corpus"], row["class"]):
-        choice["predicted"] = mistake[0]
-    return (
-        f"[These very mistakes](failures?{urlencode(choice)}) and [the confusion matrix](classes?{urlencode(query)}) "
-        "show more."
-    )
+    if row is not None:
+        query = {"model": model, "corpus": title_of(row["corpus"]), "label": row["class"]}
+        if mistake := commonest_mistake(store, model, row["corpus"], row["class"]):
+            query["predicted"] = mistake[0]
+        links["Weakest spot"] = f"[These very mistakes](failures?{urlencode(query)})"
+    row = worst_corruption(store, model)
+    if row is not None:
+        query = {"model": model, "corpus": title_of(row["corpus"]), "images": protocol_title(row["protocol"])}
+        links["Worst corruption"] = f"[Its mistakes](failures?{urlencode(query)})"
+    rows = [row for corpus in own_corpora(store, model) if (row := find_row(store, model, corpus=corpus)) is not None]
+    if rows:
+        lowest = min(rows, key=lambda row: row["value"])
+        query = {"model": model, "corpus": title_of(lowest["corpus"])}
+        links["Lowest accuracy"] = f"[All its mistakes](failures?{urlencode(query)})"
+        links["Lowest accuracy"] += f" and [what is taken for what](classes?{urlencode(query)})"
+    return links
 
 
 def leaderboard(store: Store) -> pd.DataFrame:
@@ -33,7 +42,7 @@ def leaderboard(store: Store) -> pd.DataFrame:
     for name in order_models(store):
         facts = store.models[name]
         found = [find_row(store, name, corpus=corpus) for corpus in corpora]
-        deployed = find_row(store, name, "accuracy_of_all", corpus="raf-db", protocol="detected")
+        deployed = deployed_row(store, name, "raf-db")
         cost = costs.loc[name] if name in costs.index else {}
         rows.append(
             [
@@ -55,7 +64,7 @@ def leaderboard(store: Store) -> pd.DataFrame:
             start = ["◇", f"paper: {name}", "the column's corpus", part["parameters"].iloc[0]]
             rows.append([*start, None, None, *by_corpus, None])
     columns = ["source", "model", "trained on", "parameters", "milliseconds", "megabytes"]
-    columns += [f"{title_of(corpus)} accuracy" for corpus in corpora] + ["as deployed"]
+    columns += [f"{title_of(corpus)} accuracy" for corpus in corpora] + ["RAF-DB as deployed"]
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[3:], float))
     # what is asked first stands where a phone shows it
     first = ["source", "model", *columns[6:], "milliseconds", "megabytes", "parameters"]
@@ -64,19 +73,17 @@ def leaderboard(store: Store) -> pd.DataFrame:
 
 def cost_table(store: Store, costs: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on RAF-DB and cost of each model; four bytes a weight where the size of its file is not known."""
+    aligned, deployed, of_study = KINDS
     rows = []
     for name in [*order_models(store), *(name for name in costs["model"] if name.startswith(TABLE2))]:
-        row = find_row(store, name, corpus="raf-db")
-        if row is None:
-            continue
         known = costs[costs["model"] == name]
-        size = 4e-6 * store.models[name].parameters
         cost = known.iloc[0] if len(known) else {}
-        values = [row["value"], row["low"], row["high"], row["n_scored"]]
-        rows.append(
-            [name, cost.get("milliseconds"), cost.get("megabytes", size), *values, cost.get("how"), cost.get("machine")]
-        )
-    columns = ["model", "milliseconds", "megabytes", "value", "low", "high", "n", "how", "machine"]
-    table = pd.DataFrame(rows, columns=columns)
-    of_study = table["model"].str.startswith(TABLE2)
-    return table.assign(kind=of_study.map({True: "a network of the paper's table, trained anew", False: "a model"}))
+        spent = [cost.get("milliseconds"), cost.get("megabytes", 4e-6 * store.models[name].parameters)]
+        found = {of_study if name.startswith(TABLE2) else aligned: find_row(store, name, corpus="raf-db")}
+        found[deployed] = deployed_row(store, name, "raf-db")
+        for kind, row in found.items():
+            if row is not None:
+                values = [row["value"], row["low"], row["high"], row["n_scored"]]
+                rows.append([name, *spent, *values, cost.get("how"), cost.get("machine"), kind])
+    columns = ["model", "milliseconds", "megabytes", "value", "low", "high", "n", "how", "machine", "kind"]
+    return pd.DataFrame(rows, columns=columns)

@@ -12,7 +12,7 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 
 from gimefive_hf.images.opening import FORMATS
 
-SIDE = 160
+SIDE = 224
 
 
 def corpora_folder() -> Path | None:

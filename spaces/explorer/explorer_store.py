@@ -73,9 +73,9 @@ def choose_corpus(corpora: list[str], key: str = "corpus", default: str = "raf-d
     return titles[choose("Test split", list(titles), key, title_of(default), container)]
 
 
-def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str) -> None:
-    """The chart, what its numbers are out of, and buttons for its data and for itself."""
-    st.plotly_chart(figure, key=f"chart-{key}", config={"displayModeBar": False})
+def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str, alt: str) -> None:
+    """The chart, what its numbers are out of, and buttons for its data and for itself; `alt` says what it shows."""
+    st.plotly_chart(figure, key=f"chart-{key}", config={"displayModeBar": False}, alt=alt)
     st.caption(note)
     with st.container(horizontal=True):
         download_table(data, key)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import face_maps, heat_map, interval_bars, lines
+from explorer_charts import dot_plot, face_maps, heat_map, lines
+from explorer_sentences import ends
 from explorer_store import choose, show_chart, start_page, stop_without, store_path
 
 from evaluation.corpora import title_of
@@ -35,11 +36,12 @@ else:
     part = measured[measured["model"] == model].sort_values("gap", ascending=False)
     bars = part[["method", "kind", "gap", "gap_low", "gap_high", "images", "verdict"]]
     bars = bars.rename(columns={"gap": "value", "gap_low": "low", "gap_high": "high", "images": "n"})
-    figure = interval_bars(bars, "method", "kind", f"{model}: insertion − deletion, higher is more faithful")
-    figure.update_yaxes(range=None, autorange=True)
+    title = f"{model}: insertion − deletion, higher is more faithful"
+    figure = dot_plot(bars, "method", "kind", title)
     note = f"Mean over {bars['n'].max():,} test images, 95 % intervals. Baselines know nothing of the model."
-    show_chart(figure, bars, f"faithfulness-{model}", note)
-    st.dataframe(part[["method", "verdict"]], hide_index=True)
+    show_chart(figure, bars, f"faithfulness-{model}", note, ends(bars, ["method"], title))
+    with st.expander("What each method is worth, in words", expanded=True):
+        st.markdown("\n".join(f"- **{row.method}**: {row.verdict}" for row in part.itertuples()))
     curves = store.extras.get("faithfulness_curves")
     if curves is not None and (curves["model"] == model).any():
         with st.sidebar:
@@ -48,7 +50,9 @@ else:
         chosen = chosen.rename(columns={"probability": "value", "images": "n"}).sort_values(["method", "fraction"])
         title = f"{model}: probability of the class during {kind}"
         note = f"Mean over {chosen['n'].max():,} test images, 95 % intervals."
-        show_chart(lines(chosen, "fraction", "method", title, "probability"), chosen, f"{kind}-{model}", note)
+        halfway = chosen[chosen["fraction"].sub(0.5).abs() == chosen["fraction"].sub(0.5).abs().min()]
+        figure = lines(chosen, "fraction", "method", title, "probability")
+        show_chart(figure, chosen, f"{kind}-{model}", note, ends(halfway, ["method"], f"{title}, halfway"))
 
 st.subheader("Where the maps lie")
 if shares is None:
@@ -69,7 +73,8 @@ methods = ", ".join(sorted(part["method"].unique()))
 figure = heat_map(*tables, f"{looked}: share of the heat in each region ({methods})", "region", "emotion (images)", 0.6)
 areas = ", ".join(f"{r} {100 * a:.0f} %" for r, a in part.groupby("region", sort=False)["area"].mean().items())
 note = "Mean over the images in brackets, 95 % intervals. Share of the area, which chance would give: " + areas + "."
-show_chart(figure, part.drop(columns=["text", "row"]), f"attention-{looked}-{corpus}", note)
+alt = ends(part.rename(columns={"share": "value"})[["row", "region", "value"]], ["row", "region"], "share of the heat")
+show_chart(figure, part.drop(columns=["text", "row"]), f"attention-{looked}-{corpus}", note, alt)
 
 st.subheader("Average maps")
 
@@ -125,4 +130,5 @@ flat = pd.concat(
 )
 note = "Faces laid over each other by eyes and mouth; dots: the mean face. Images with landmarks: " + "; ".join(notes)
 note += ". In a difference red is more heat for the first model. Intervals stand at the region shares above."
-show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}", note)
+alt = f"{title}: {'; '.join(maps)}; what they show is in the region shares above"
+show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}", note, alt)

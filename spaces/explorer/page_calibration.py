@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from explorer_charts import dot_plot, reliability_diagram, risk_coverage
+from explorer_sentences import ends
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
 from evaluation.confidence import confidence_rows
@@ -43,12 +44,15 @@ for number, entry in enumerate(reliability(probabilities.max(1), probabilities.a
         rows.append([entry.confidence, entry.accuracy, *mean_interval(right[index == number], None), entry.n])
 table = pd.DataFrame(rows, columns=["confidence", "value", "low", "high", "n"])
 error = find_row(store, model, "expected_calibration_error", corpus=corpus)
+largest = table.loc[table["n"].idxmax()]
 st.metric("Expected calibration error, 15 bins", percent_text(error, n=False))
 show_chart(
     reliability_diagram(table, f"{model} on {title_of(corpus)}"),
     table,
     f"calibration-{model}-{corpus}",
     f"{len(frame):,} images in {len(table)} of 15 bins; 95 % bootstrap intervals of the share that is right.",
+    f"reliability of {model}: expected calibration error {percent_text(error, n=False)}; the largest bin, "
+    f"{largest.n:,.0f} images, is {largest.confidence:.1%} sure and {largest.value:.1%} right.",
 )
 confidence = probabilities.max(1)
 thresholds = np.linspace(0, 0.95, 96)
@@ -66,6 +70,8 @@ show_chart(
     abstain,
     f"abstention-{model}-{corpus}",
     f"Answers whose confidence is below a threshold are not given. Out of {len(frame):,} images.",
+    f"risk against coverage: of all answers {1 - right.mean():.1%} are wrong, of the surer half "
+    f"{1 - right[np.argsort(-confidence)[: len(right) // 2]].mean():.1%}.",
 )
 with st.expander("As a table"):
     percent = st.column_config.NumberColumn(format="percent")
@@ -93,4 +99,5 @@ show_chart(
     table,
     f"calibration-errors-{corpus}",
     f"95 % bootstrap intervals; {table['n'].max():,} images.",
+    ends(table, ["model"], "expected calibration error"),
 )

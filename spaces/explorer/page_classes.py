@@ -2,7 +2,8 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import heat_map, interval_bars
+from explorer_charts import dot_plot, heat_map
+from explorer_sentences import ends
 from explorer_store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
@@ -38,6 +39,14 @@ def cell(name: str) -> float:
     return float("nan") if row is None else row["value"]
 
 
+def confused_text(counts: pd.DataFrame) -> str:
+    """The three commonest mistakes of a confusion matrix."""
+    wrong = counts.stack()
+    wrong = wrong[[label != predicted for label, predicted in wrong.index]].nlargest(3)
+    told = "; ".join(f"{label} for {predicted} {n:,.0f} times" for (label, predicted), n in wrong.items())
+    return f"Commonest mistakes, label taken for another: {told}."
+
+
 counts = pd.DataFrame(
     [[cell(f"{i}>{j}") for j in names] for i in names],
     index=names,
@@ -57,7 +66,8 @@ show_chart(
     counts.reset_index(names="label"),
     f"confusion-{model}-{corpus}-{subset}",
     f"{int(totals.sum()):,} images, {int(sum(counts.loc[n, n] for n in names)):,} right. In brackets the images of "
-    "each class. Intervals of the diagonal stand in the bars below.",
+    "each class. Intervals of the diagonal stand in the chart below.",
+    confused_text(counts),
 )
 rows = []
 for metric in ("recall", "precision"):
@@ -68,10 +78,11 @@ for metric in ("recall", "precision"):
 table = pd.DataFrame(rows, columns=["class", "metric", "value", "low", "high", "n"])
 recalls = table[table["metric"] == "recall"]
 show_chart(
-    interval_bars(table, "class", "metric", "recall and precision"),
+    dot_plot(table, "class", "metric", "recall and precision"),
     table,
     f"classes-{model}-{corpus}-{subset}",
     "95 % bootstrap intervals. Recall is out of the images of a class: "
     + ", ".join(f"{r['class']} {r['n']:,}" for _, r in recalls.iterrows())
-    + "; precision out of the predictions of it. No bar: never predicted.",
+    + "; precision out of the predictions of it. No dot: never predicted.",
+    ends(recalls, ["class"], "recall") + " " + ends(table.drop(recalls.index), ["class"], "precision"),
 )

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import interval_bars
+from explorer_charts import dot_plot
+from explorer_sentences import ends
 from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpora_of
@@ -57,12 +58,13 @@ for name in EMOTIONS:
             )
 table = pd.DataFrame(rows, columns=["class", "model", "value", "low", "high", "n"])
 show_chart(
-    interval_bars(table, "class", "model", "recall of each class"),
+    dot_plot(table, "class", "model", "recall of each class"),
     table,
     f"compare-{first}-{second}-{corpus}",
     "95 % bootstrap intervals over images. Images per class: "
     + ", ".join(f"{name} {n:,}" for name, n in table.groupby("class", sort=False)["n"].first().items())
     + ".",
+    ends(table, ["class", "model"], "recall"),
 )
 st.subheader("Where they differ")
 differs = right_a != right_b

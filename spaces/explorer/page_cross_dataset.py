@@ -2,87 +2,108 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import heat_map
+from explorer_charts import dot_plot, heat_map
+from explorer_sentences import ends
 from explorer_store import choose, download_table, show_chart, start_page, stop_without
 
-from evaluation.corpora import corpus_titles, title_of
-from evaluation.queries import find_row, percent_text
+from evaluation.corpora import corpus_titles
+from evaluation.cross_dataset import ABOUT, LINEAR, PUBLISHED, SLIDES, TRAINED, beside_published, cross_models, kind_of
+from evaluation.cross_dataset import trained_title as title_of_model
+from evaluation.queries import find_row, order_models
+from evaluation.store import Store
 
-METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "negative_log_likelihood"]
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "macro-F1": "macro_f1",
+    "expected calibration error": "expected_calibration_error",
+    "negative log-likelihood": "negative_log_likelihood",
+}
+
+
+def crossed(store: Store, models: list[str], metric: str, leak_free: bool) -> pd.DataFrame:
+    """A row per model and test split: trained on, tested on, value, low, high, n, n_total."""
+    rows = []
+    for model in models:
+        trained = title_of_model(store, model) if kind_of(model) else model
+        for corpus, title in corpus_titles().items():
+            row = find_row(store, model, metric, corpus=corpus, subset="leak-free") if leak_free else None
+            # A split of which nothing leaked is leak-free as a whole.
+            row = find_row(store, model, metric, corpus=corpus) if row is None else row
+            if row is not None:
+                rows.append([trained, title, row["value"], row["low"], row["high"], row["n_scored"], row["n_total"]])
+    return pd.DataFrame(rows, columns=["trained on", "tested on", "value", "low", "high", "n", "n_total"])
+
+
+def show_crossed(table: pd.DataFrame, name: str, key: str, leak_free: bool) -> None:
+    """The table as a heat map and, for narrow screens, as dots."""
+    share = METRICS[name] != "negative_log_likelihood"
+    scale, digits, unit = (100, 1, "%") if share else (1, 2, "nats")
+    texts = table.assign(
+        text=[
+            f"{scale * r.value:.{digits}f}<br>[{scale * r.low:.{digits}f}, {scale * r.high:.{digits}f}]<br>n={r.n:,}"
+            for r in table.itertuples()
+        ]
+    )
+    columns = [title for title in corpus_titles().values() if title in set(table["tested on"])]
+    rows = list(dict.fromkeys(table["trained on"]))
+    cells = [
+        part.pivot(index="trained on", columns="tested on", values=value).loc[rows, columns]
+        for part, value in ((table, "value"), (texts, "text"))
+    ]
+    title, high = f"{name} in {unit}, six classes", 1.0 if share else float(table["value"].max())
+    note = "In each cell the value, its 95 % bootstrap interval (over subjects too, where the corpus tells them) and "
+    note += "the number of test images n." + (" Test images with a twin in a training split are left out." * leak_free)
+    alt = ends(table, ["trained on", "tested on"], f"{title}, trained on and tested on", share)
+    with st.container(key=f"wide-{key}"):
+        figure = heat_map(cells[0], cells[1].fillna(""), title, "tested on", "trained on", high=high)
+        show_chart(figure, table, f"{key}-{METRICS[name]}", note, alt)
+    with st.container(key=f"narrow-{key}"):
+        figure = dot_plot(table, "tested on", "trained on", title, share=share)
+        show_chart(figure, table, f"{key}-{METRICS[name]}-narrow", "95 % bootstrap intervals.", alt)
+
 
 store = start_page(
     "Cross-dataset",
-    "How far does a model trained on one corpus carry to another? One cheap recipe for all: frozen face-identity "
-    "features and a linear classifier. It compares corpora, not networks.",
+    "How far does a model trained on one corpus carry to another? Twice: with whole networks, trained on a small "
+    "budget, and with linear classifiers on frozen features; beside both the table that was published in slides.",
 )
 with st.sidebar:
-    metric = choose("Metric", METRICS, "metric")
+    metric = choose("Metric", list(METRICS), "metric")
     leak_free = st.toggle("Leak-free test images only", key="leak_free", bind="query-params")
     with_ours = st.toggle("With the flagship and the peers", key="with_ours", bind="query-params")
-models = [name for name in store.models if with_ours or name.startswith("cross-")]
+kinds = {kind: models for kind in (TRAINED, LINEAR) if (models := cross_models(store, kind))}
 stop_without(
-    bool(models),
-    "The store has no cross-dataset models yet: `python -m training.cross_dataset --data DIR --identity DIR`.",
+    bool(kinds),
+    "The store has no cross-dataset models yet: `python -m training.cross_trained --data DIR --identity DIR --out DIR` "
+    "and `python -m training.cross_dataset --data DIR --identity DIR`.",
 )
-rows = []
-for model in sorted(models, key=lambda name: (store.models[name].trained_on.count("+"), name)):
-    for corpus, title in corpus_titles().items():
-        row = None
-        if leak_free:
-            row = find_row(store, model, metric, corpus=corpus, subset="leak-free")
-        # A split of which nothing leaked is leak-free as a whole.
-        row = find_row(store, model, metric, corpus=corpus) if row is None else row
-        if row is not None:
-            trained = model.removeprefix("cross-")
-            rows.append([trained, title, row["value"], row["low"], row["high"], row["n_scored"], row["n_total"]])
-table = pd.DataFrame(rows, columns=["trained on", "tested on", "value", "low", "high", "n", "n_total"])
-scale = 1 if metric == "negative_log_likelihood" else 100
-digits = 1 if scale == 100 else 2
-table["text"] = [
-    f"{scale * r.value:.{digits}f}<br>[{scale * r.low:.{digits}f}, {scale * r.high:.{digits}f}]<br>n={r.n:,}"
-    for r in table.itertuples()
-]
-order = [title for title in corpus_titles().values() if title in set(table["tested on"])]
-trained = list(dict.fromkeys(table["trained on"]))
-values = table.pivot(index="trained on", columns="tested on", values="value").loc[trained, order]
-texts = table.pivot(index="trained on", columns="tested on", values="text").loc[trained, order].fillna("")
-unit = "nats" if scale == 1 else "%"
-figure = heat_map(
-    values,
-    texts,
-    f"{metric.replace('_', ' ')} in {unit}, six classes",
-    "tested on",
-    "trained on",
-    high=1.0 if scale == 100 else float(values.max().max()),
-)
-show_chart(
-    figure,
-    table.drop(columns="text"),
-    f"cross-dataset-{metric}",
-    "In each cell the value, its 95 % bootstrap interval (over subjects too, where the corpus tells them) and the "
-    "number of test images n. " + ("Test images with a twin in a training split are left out." if leak_free else ""),
-)
-
-with st.expander("The same as a table, for small screens"):
-    st.dataframe(texts.map(lambda text: text.replace("<br>", " ")))
+for kind, models in kinds.items():
+    st.subheader(kind.capitalize())
+    st.markdown(f"{ABOUT[kind]}.")
+    table = crossed(store, [*models, *(order_models(store) if with_ours else [])], METRICS[metric], leak_free)
+    show_crossed(table, metric, "cross-trained" if kind == TRAINED else "cross-dataset", leak_free)
+runs = store.extras.get("runs")
+if runs is not None and (of_study := runs[runs["model"].isin(kinds.get(TRAINED, []))]).size:
+    with st.expander("The runs: settings, commit, machine"):
+        st.dataframe(of_study, hide_index=True, alt="settings of the networks trained here, a row each")
 
 st.subheader("Beside the published figures")
-published = store.published[store.published["publication"].str.contains("slides")]
-stop_without(len(published) > 0, "The store has no published cross-dataset figures.")
-rows = []
-for entry in published.itertuples():
-    # "affectnet+fer2013, 48 px" is our cross-affectnet-fer2013-48px
-    ours = "cross-" + entry.trained_on.replace(", ", "-").replace("+", "-").replace(" px", "px")
-    row = find_row(store, ours, corpus=entry.corpus) if ours in store.models else None
-    difference = "–" if row is None else f"{100 * (row['value'] - entry.value):+.1f}"
-    title = title_of(entry.corpus)
-    rows.append([entry.trained_on, title, f"{100 * entry.value:.1f} %", percent_text(row), difference])
-side = pd.DataFrame(rows, columns=["trained on", "tested on", "published", "ours [95 % interval]", "ours − published"])
-st.dataframe(side, hide_index=True)
-parameters = " and ".join(f"{n:,.0f}" for n in published["parameters"].unique())
-st.caption(
-    f"Published: slides about a fine-tuned VGG16 with {parameters} trainable parameters; other test splits, of "
-    "unpublished size, without intervals. Ours: the frozen features of above, six classes, our test splits. The "
-    "differences compare two recipes on two splits, so they say little about either."
+side = beside_published(store)
+stop_without(len(side) > 0, "The store has no published cross-dataset figures.")
+points = side.assign(pair=side["trained"] + "<br>→ " + side["tested"])
+title = "accuracy, trained on → tested on"
+figure = dot_plot(points, "pair", "source", title, quoted=[PUBLISHED])
+slides = store.published[store.published["publication"].str.contains(SLIDES)]
+parameters = " and ".join(f"{n:,.0f}" for n in slides["parameters"].unique())
+note = (
+    f"Hollow: slides about a fine-tuned VGG16 with {parameters} trainable parameters, on other test splits, of "
+    "unpublished size, without intervals. Filled: ours with 95 % intervals, six classes, our test splits. The "
+    "differences compare recipes and splits, so they say little about either."
 )
-download_table(side, "published-cross-dataset")
+show_chart(figure, points, "published-cross-dataset", note, ends(side, ["trained", "tested", "source"], title))
+with st.expander("As a table"):
+    wide = side.pivot_table(index=["trained", "tested"], columns="source", values="value", sort=False)
+    percent = st.column_config.NumberColumn(format="percent")
+    st.dataframe(wide.reset_index(), hide_index=True, column_config=dict.fromkeys(wide, percent), placeholder="–")
+    download_table(wide.reset_index(), "published-cross-dataset-table")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import interval_bars
+from explorer_charts import dot_plot
 from explorer_pictures import corpora_folder, draw_heat, read_picture
+from explorer_sentences import ends
 from explorer_store import (
     choose,
     choose_corpus,
@@ -20,7 +21,7 @@ from explorer_store import (
 
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import aligned_predictions, order_models, right_of, tested_corpora
+from evaluation.queries import order_models, protocol_title, right_of, scored_images, tested_corpora
 from evaluation.rows import class_scores, image_groups
 from evaluation.store import Store, read_arrays
 from gimefive_hf.emotions import EMOTIONS
@@ -86,10 +87,9 @@ def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path
         f"{images:,} test images. Heat: what spoke for the answer, and what spoke for the label."
     )
     maps = stored_maps(model, int(table[table["model"] == model]["map"].max()) + 1)
-    for start in range(0, min(len(part), SHOWN), 2):
-        for column, row in zip(st.columns(2), part.iloc[start : start + 2].itertuples(), strict=False):
-            with column.container(border=True):
-                show_failure(row, None if maps is None else maps[row.map], folder)
+    for row in part.head(SHOWN).itertuples():
+        with st.container(border=True):
+            show_failure(row, None if maps is None else maps[row.map], folder)
     columns = [
         "kind",
         "corpus",
@@ -107,14 +107,21 @@ def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path
 def show_failure(row, maps: np.ndarray | None, folder: Path | None) -> None:
     """One failure: the picture if there is one, its heat maps if there are any, and why."""
     picture = None if folder is None else read_picture(folder, row.corpus, row.source)
-    shown = [] if picture is None else [picture]
+    shown = {} if picture is None else {f"a face labelled {row.label}": picture}
     if maps is not None:  # of a near tie that is right, answer and label have the same map
-        shown += [draw_heat(heat, picture) for heat in (maps if row.predicted != row.label else maps[:1])]
+        names = [f"what spoke for {row.predicted}", f"what spoke for {row.label}"]
+        heats = zip(names, maps if row.predicted != row.label else maps[:1], strict=False)
+        shown |= {name: draw_heat(heat, picture) for name, heat in heats}
     if shown:
-        st.image(shown, width=112)
+        st.image(list(shown.values()), width=168, caption=list(shown), alt=list(shown))
     verdict = "taken for" if row.predicted != row.label else "rightly taken for"
     st.markdown(f"**{row.label}**, {verdict} **{row.predicted}** ({row.probability:.0%})")
     st.caption(f"{row.evidence}. {row.reason}. {row.corpus}: {row.source}")
+
+
+def found_faces(frame: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of faces that were found: all, of aligned crops."""
+    return frame[frame["face_found"].astype(bool)]
 
 
 def all_answers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,12 +141,22 @@ def all_answers(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def agreement(store: Store, wrong: pd.DataFrame, models: list[str]) -> np.ndarray:
+def votes_for_label(store: Store, wrong: pd.DataFrame) -> np.ndarray:
+    """How many of FER+'s ten annotators gave each image its label, float (n,); NaN where nobody was asked."""
+    table = store.extras.get("fer_plus")
+    if table is None:
+        return np.full(len(wrong), np.nan)
+    votes = table.set_index("source")[list(EMOTIONS)].stack()
+    keys = pd.MultiIndex.from_frame(wrong[["image", "label"]])
+    return votes.reindex(keys).where(wrong["corpus"].to_numpy() == "fer2013").to_numpy(float)
+
+
+def agreement(store: Store, wrong: pd.DataFrame, models: list[str], protocol: str) -> np.ndarray:
     """How many of the other models are right on each image, int (n,)."""
     count = np.zeros(len(wrong), int)
     keys = pd.MultiIndex.from_frame(wrong[["corpus", "image"]])
     for name in models:
-        frame = aligned_predictions(store, name, wrong["corpus"].unique())
+        frame = found_faces(scored_images(store, name, wrong["corpus"].unique(), protocol))
         known = pd.Series(right_of(frame), pd.MultiIndex.from_frame(frame[["corpus", "source"]]))
         count += known.reindex(keys, fill_value=False).to_numpy(bool)
     return count
@@ -155,7 +172,7 @@ def show_shares(table: pd.DataFrame, title: str, key: str) -> None:
     shares = shares.sort_values("value", ascending=False)
     sizes = ", ".join(f"{row.label} {row.n:,}" for row in shares.itertuples())
     note = f"95 % bootstrap intervals. Test images per label: {sizes}."
-    show_chart(interval_bars(shares, "label", "measure", title), shares, key, note)
+    show_chart(dot_plot(shares, "label", "measure", title), shares, key, note, ends(shares, ["label"], title))
 
 
 store = start_page("Failures", "What the model gets wrong, how sure it was, and what it looked at.")
@@ -164,37 +181,54 @@ with st.sidebar:
     corpora = tested_corpora(store, model)
     stop_without(bool(corpora), f"{model} has no aligned test results.")
     corpus = choose_corpus(corpora)
+    rows = store.predictions[(store.predictions["model"] == model) & (store.predictions["split"] == "test")]
+    protocols = rows[rows["corpus"].isin(corpora_of(corpus))]["protocol"].unique()
+    titles = {protocol_title(name): name for name in sorted(protocols, key=lambda name: (name != "aligned", name))}
+    images = choose("Images given as", list(titles), "images")
+    protocol = titles[images]
     label = choose("Label", ["any", *EMOTIONS], "label")
     predicted = choose("Predicted as", ["any", *EMOTIONS], "predicted")
 folder = corpora_folder()
-table = all_answers(aligned_predictions(store, model, corpora_of(corpus)))
+table = all_answers(found_faces(scored_images(store, model, corpora_of(corpus), protocol)))
 stop_without(len(table) > 0, f"The store has no predictions of {model} on {title_of(corpus)}.")
-show_shares(table, f"{model} on {title_of(corpus)}: share wrong", f"wrong-{model}-{corpus}")
+given = "" if protocol == "aligned" else f", {images}"
+show_shares(table, f"{model} on {title_of(corpus)}{given}: share wrong", f"wrong-{model}-{corpus}-{protocol}")
 
-st.subheader("Explained")
-if folder is None:
-    st.info(
-        "The corpora are not on this machine, so heat maps, file names and scores are shown without the pictures, "
-        "which are not ours to publish. `GIMEFIVE_CORPORA=DIR` tells where they are."
-    )
-show_explained(store, model, table, folder)
+if protocol == "aligned":
+    st.subheader("Explained")
+    if folder is None:
+        st.info(
+            "The corpora are not on this machine, so heat maps, file names and scores are shown without the pictures, "
+            "which are not ours to publish. `GIMEFIVE_CORPORA=DIR` tells where they are."
+        )
+    show_explained(store, model, table, folder)
 
 st.subheader("All wrong answers")
 of_label = table if label == "any" else table[table["label"] == label]
 wrong = of_label[of_label["label"] != of_label["predicted"]]
 wrong = wrong if predicted == "any" else wrong[wrong["predicted"] == predicted]
-others = [name for name in order_models(store) if name != model]
-wrong["other models right"] = agreement(store, wrong, others)
+scored = store.predictions[store.predictions["protocol"] == protocol]["model"].unique()
+others = [name for name in order_models(store) if name != model and name in scored]
+wrong = wrong.assign(**{"other models right": agreement(store, wrong, others, protocol)})
 orders = {"confidence": "confidence", "how many other models are right": "other models right"}
+if "fer2013" in corpora_of(corpus):
+    wrong["annotators for the label"] = votes_for_label(store, wrong)
+    orders["how many annotators gave the label"] = "annotators for the label"
 order = orders[choose("Sort by", list(orders), "sort")]
 wrong = wrong.sort_values([order, "confidence"], ascending=False).drop(columns="group")
 asked = "" if label == "any" else f" of {label}"
 st.caption(
-    f"{len(wrong):,} of {len(of_label):,} test images{asked} of {title_of(corpus)}"
+    f"{len(wrong):,} of {len(of_label):,} test images{asked} of {title_of(corpus)}{given}"
     + (" are wrong." if predicted == "any" else f" are taken for {predicted}.")
     + f" Other models: {', '.join(others) or 'none'}."
+    + (" Annotators: of ten, FER+'s." if "annotators for the label" in wrong else "")
 )
 stop_without(len(wrong) > 0, "No such mistakes.")
 percent = st.column_config.NumberColumn(format="percent")
-st.dataframe(wrong, hide_index=True, height=320, column_config={"confidence": percent, "score of the label": percent})
-download_table(wrong, f"failures-{model}-{corpus}")
+columns = {"confidence": percent, "score of the label": percent}
+alt = f"{len(wrong):,} wrong answers, sorted by {order}"
+# On a phone the label and the answer come first, the file's name last.
+first = ["label", "predicted", "confidence", order, *wrong.columns]
+wrong = wrong[[*(name for name in dict.fromkeys(first) if name not in ("corpus", "image")), "corpus", "image"]]
+st.dataframe(wrong, hide_index=True, height=320, column_config=columns, placeholder="–", alt=alt)
+download_table(wrong, f"failures-{model}-{corpus}-{protocol.replace('/', '-')}")

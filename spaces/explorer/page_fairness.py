@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from explorer_charts import dot_plot
+from explorer_sentences import ends
 from explorer_store import choose_model, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpora_with, title_of
@@ -53,7 +54,7 @@ def show_groups(title: str, frame: pd.DataFrame, groups: dict[str, object], key:
         difference, p = cached_test(right, first, clusters)
         verdict = "a difference" if p < 0.05 else "no difference that could not be chance"
         note += f" Difference {100 * difference:+.1f} points, permutation test p = {p:.3f}: {verdict}."
-    show_chart(dot_plot(table, "subgroup", "metric", title), table, key, note)
+    show_chart(dot_plot(table, "subgroup", "metric", title), table, key, note, ends(table, ["subgroup"], title))
 
 
 tfeid = aligned_predictions(store, model, ["tfeid"])

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from explorer_charts import dot_plot
+from explorer_sentences import ends
 from explorer_store import choose_model, show_chart, start_page
 
 from evaluation.second_opinions import annotator_shares, neutral_by_annotators, second_label_shares
@@ -29,7 +30,8 @@ def show_shares(shares: pd.DataFrame, names: dict[str, str], title: str, key: st
     rows = shares["subset"].map(lambda name: f"{SUBSETS.get(name, name)} ({sizes[name]:,})")
     points = shares.assign(row=rows, who=shares["compared"].map(names), value=shares["share"])
     figure = dot_plot(points, "row", "who", title)
-    show_chart(figure, shares, f"{key}-{model}", f"{about} Images in brackets; 95 % Wilson intervals.")
+    note = f"{about} Images in brackets; 95 % Wilson intervals."
+    show_chart(figure, shares, f"{key}-{model}", note, ends(points, ["row", "who"], title))
 
 
 st.subheader("FER2013, by FER+'s annotators")

@@ -2,8 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import cost_scatter, interval_bars
+from explorer_charts import cost_scatter, dot_plot
 from explorer_leaderboard import cost_table, leaderboard, spot_links
+from explorer_sentences import ends
 from explorer_store import choose, choose_model, download_table, show_chart, start_page
 
 from evaluation.corpora import title_of
@@ -45,15 +46,18 @@ with st.sidebar:
 board = leaderboard(store)
 st.subheader("Leaderboard")
 number = st.column_config.NumberColumn
-formats = {name: number(format="percent") for name in board if "accuracy" in name or name == "as deployed"}
+formats = {name: number(format="percent", width=90) for name in board if "RAF-DB" in name or "FER2013" in name}
 formats |= {"parameters": number(format="localized"), "milliseconds": number(format="%.1f")}
 formats |= {"megabytes": number(format="%.1f")}
-st.dataframe(board, hide_index=True, column_config=formats)
+# Narrow enough that a phone shows the model and its first figure.
+formats |= {"source": st.column_config.TextColumn("", width=30), "model": st.column_config.TextColumn(width=170)}
+alt = ends(board.rename(columns={"RAF-DB accuracy": "value"}), ["model"], "Accuracy on RAF-DB of all models")
+st.dataframe(board, hide_index=True, column_config=formats, placeholder="–", alt=alt)
 st.caption(
     "● measured here, on the official test splits, six classes, aligned crops; as deployed: RAF-DB's faces found again "
     "by our detector in a larger scene, a face not found counts as wrong. ◇ quoted: the paper's own figures, each of a "
-    "network trained on that column's corpus and selected on RAF-DB test images. Empty: nobody has measured it. A "
-    "click on a column sorts. Intervals stand in the charts."
+    "network trained on that column's corpus and selected on RAF-DB test images. –: nobody has measured it. A click on "
+    "a column sorts. Intervals stand in the charts."
 )
 download_table(board, "leaderboard")
 
@@ -66,21 +70,22 @@ if costs is not None:
         title = "what accuracy on RAF-DB costs"
         how = "; ".join(sorted(points["machine"].dropna().unique()))
         note = (
-            f"95 % bootstrap intervals, {points['n'].max():,.0f} images. Processor time of one thread, one face: {how}."
+            f"95 % bootstrap intervals, {points['n'].max():,.0f} images (of fewer in a scene, where the data say so). "
+            f"Processor time of one thread, one face, without finding it: {how}."
         )
-        show_chart(cost_scatter(points, cost, cost_name or "", title), points, f"cost-{cost}", note)
+        alt = ends(points, ["model", "kind"], f"accuracy on RAF-DB against {cost_name}")
+        alt += " " + ends(points.assign(value=points[cost]), ["model"], cost_name or "", share=False)
+        show_chart(cost_scatter(points, cost, cost_name or "", title), points, f"cost-{cost}", note, alt)
 
 st.subheader(f"Where {model} is weakest")
 facts = store.models[model]
-spots = weak_spots(store, model)
+spots, links = weak_spots(store, model), spot_links(store, model)
 if spots:
     name, sentence = next(iter(spots.items()))
-    st.error(f"**{name}:** {sentence}", icon=":material/error:")
+    st.error(f"**{name}:** {sentence} {links.get(name, '')}", icon=":material/error:")
     for name, sentence in list(spots.items())[1:]:
-        st.markdown(f"- **{name}:** {sentence}")
-    st.caption(
-        f"Among classes with at least {LEAST_IMAGES} test images; 95 % bootstrap intervals. {spot_links(store, model)}"
-    )
+        st.markdown(f"- **{name}:** {sentence} {links.get(name, '')}")
+    st.caption(f"Among classes with at least {LEAST_IMAGES} test images; 95 % bootstrap intervals.")
 else:
     st.info(f"{model} has no aligned test results.")
 st.caption(
@@ -91,9 +96,10 @@ st.subheader("Ours and published peers")
 table = accuracy_table(store, order_models(store), metric, subset)
 if len(table):
     sizes = ", ".join(f"{name} {n:,}" for name, n in table.groupby("test split", sort=False)["n_total"].max().items())
-    figure = interval_bars(table, "test split", "model", f"{metric_name}, six classes, {subset} test images")
+    title = f"{metric_name}, six classes, {subset} test images"
+    figure = dot_plot(table, "test split", "model", title)
     note = f"95 % bootstrap intervals. Images per test split: {sizes}. Seven-class peers are restricted to the six."
-    show_chart(figure, table, f"overview-{metric}-{subset}", note)
+    show_chart(figure, table, f"overview-{metric}-{subset}", note, ends(table, ["model", "test split"], title))
 else:
     st.info(
         f"No model has figures for {subset} test images yet; evaluation/results/leaked_test_images.csv names the leaks."

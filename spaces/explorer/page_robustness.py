@@ -1,13 +1,14 @@
-"""Accuracy against the strength of corruptions, and found again in a scene."""
+"""Accuracy against the strength of corruptions."""
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import interval_bars, lines
+from explorer_charts import lines
+from explorer_sentences import ends
 from explorer_store import choose, show_chart, start_page, stop_without
 
-from evaluation.corpora import corpus_titles, title_of
+from evaluation.corpora import title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import FLAGSHIP, aligned_predictions, find_row, order_models, right_of
+from evaluation.queries import FLAGSHIP, aligned_predictions, order_models, right_of
 from evaluation.rows import image_groups
 from evaluation.store import Store
 
@@ -56,7 +57,8 @@ def below_sentences(store: Store, first: str, names: list[str], corpus: str) -> 
 store = start_page(
     "Robustness",
     "Eight corruptions at five strengths, after ImageNet-C, for faces; strength 0 is the aligned crop. Masks and "
-    "sunglasses are drawn at the usual place in an aligned crop.",
+    "sunglasses are drawn at the usual place in an aligned crop. Faces found again in a scene have [a page of "
+    "their own](deployed).",
 )
 table = store.results
 corrupted = table[
@@ -101,6 +103,7 @@ show_chart(
     curves,
     f"robustness-{model}",
     note + "; 95 % bootstrap intervals.",
+    ends(curves[curves["strength"] == 5], ["corruption"], f"{model} at strength 5"),
 )
 if len(models) > 1:
     st.subheader("Model against model")
@@ -112,27 +115,5 @@ if len(models) > 1:
         means,
         "robustness-models",
         "Mean over the corruptions that the store has; 95 % bootstrap intervals over images; n counts images.",
+        ends(means[means["strength"] == 5], ["model"], "mean accuracy at strength 5"),
     )
-st.subheader("As deployed: found again by our detector in a larger scene")
-rows = []
-for name in order_models(store, cross=True):
-    for corpus, title in corpus_titles().items():
-        for metric, label in (
-            ("accuracy", "accuracy of the faces found"),
-            ("faces_found", "faces found"),
-            ("accuracy_of_all", "accuracy of all"),
-        ):
-            row = find_row(store, name, metric, corpus=corpus, protocol="detected")
-            if row is not None:
-                rows.append(
-                    [f"{name}, {title}", label, row["value"], row["low"], row["high"], row["n_scored"], row["n_total"]]
-                )
-stop_without(bool(rows), "No model has detected predictions yet: `--protocol detected`.")
-table = pd.DataFrame(rows, columns=["model and test split", "measure", "value", "low", "high", "n", "n_total"])
-show_chart(
-    interval_bars(table, "model and test split", "measure", "crops at 128 px in a scene of 320×320 px"),
-    table,
-    "detected",
-    f"95 % bootstrap intervals; {table['n_total'].max():,} scenes. A face that is not found counts as wrong in the "
-    "last bar only.",
-)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 from explorer_charts import lines
+from explorer_sentences import ends
 from explorer_store import choose, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
@@ -41,4 +42,5 @@ show_chart(
     part,
     f"training-{model}-{metric}",
     note,
+    ends(part[part["step"] == part["step"].max()], ["corpus"], f"{model}: {metric} at the last step", share),
 )

@@ -1,62 +1,122 @@
-"""One photo, all published models side by side."""
+"""One photo, all models of the package side by side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import LAYOUT, color_of
-from plotly import graph_objects as go
+from explorer_charts import dot_plot
+from explorer_sentences import ends
+from explorer_store import show_chart
+from PIL import Image, ImageDraw, ImageFont
 
 import gimefive_hf
+from gimefive_hf import ExpressionRecognizer, Face
+from gimefive_hf.recognizer import NO_CLEAR_EMOTION
+
+CHECKPOINTS = Path(gimefive_hf.__file__).parent / "checkpoints"
+MARK = (86, 180, 233)
+
+
+@st.cache_resource(show_spinner=False)
+def load(name: str, backend: str) -> ExpressionRecognizer:
+    return ExpressionRecognizer.from_pretrained(name, backend=backend)
+
+
+def runtimes(folder: Path = CHECKPOINTS) -> dict[str, str]:
+    """The checkpoints of the package and what runs them: onnxruntime first, which starts in no time, torch last."""
+    names = sorted(path.parent.name for path in folder.glob("*/model.safetensors"))
+    told = {name: "onnx" if (folder / name / "model.onnx").is_file() else "torch" for name in names}
+    return dict(sorted(told.items(), key=lambda item: item[1]))
+
+
+def loaded_text(names: list[str]) -> str:
+    """`gimefive on onnx in fp32, …` of models that are loaded."""
+    predictors = {name: load(name, models[name]).predictor for name in names}
+    return ", ".join(f"{name} on {p.backend} in {p.precision}" for name, p in predictors.items())
+
+
+def draw_boxes(image: np.ndarray, faces: list[Face]) -> Image.Image:
+    """The photo with a numbered box around each face."""
+    picture = Image.fromarray(image)
+    draw = ImageDraw.Draw(picture)
+    width = max(2, min(image.shape[:2]) // 160)
+    for number, face in enumerate(faces, 1):
+        x, y, w, h = face.box
+        draw.rectangle((x, y, x + w, y + h), outline=MARK, width=width)
+        size = max(14, int(w) // 5)
+        place = max(0, x), max(0, y - 1.3 * size)
+        draw.rectangle((*place, place[0] + 0.5 * size * (1 + len(str(number))), place[1] + 1.25 * size), fill=MARK)
+        draw.text((place[0] + 0.25 * size, place[1]), str(number), fill="black", font=ImageFont.load_default(size))
+    return picture
+
+
+def score_rows(name: str, recognizer: ExpressionRecognizer, faces: list[Face]) -> Iterator[list]:
+    """What one model says of the faces that were found: model, face, expression, score, answer, clear."""
+    scores = recognizer.score_crops([face.crop.image for face in faces])
+    for number, row in enumerate(scores, 1):
+        sure = float(row.max()) >= recognizer.predictor.threshold
+        answer = recognizer.emotions[int(row.argmax())] if sure else NO_CLEAR_EMOTION
+        yield from ([name, number, e, float(s), answer] for e, s in zip(recognizer.emotions, row, strict=True))
+
+
+def show_scores(table: pd.DataFrame, found: int) -> None:
+    """Per face what each model answers, and a dot per model and expression."""
+    for number, part in table.groupby("face"):
+        answers = part.groupby("model", sort=False)["answer"].first()
+        st.markdown(f"**Face {number} of {found}.** " + "; ".join(f"{m}: **{a}**" for m, a in answers.items()))
+        points = part.rename(columns={"score": "value"})
+        chart = dot_plot(points, "expression", "model", f"face {number}: score of each expression")
+        alt = ends(points, ["model", "expression"], f"scores of face {number}")
+        note = f"Scores of one model add up to 100 %; one photo has no interval. {loaded_text(list(answers.index))}."
+        show_chart(chart, part, f"face-{number}-{points['model'].nunique()}", note, alt)
+
+
+def read_photo(content: bytes, as_crop: bool, names: dict[str, str]) -> tuple[np.ndarray, list[Face]]:
+    """The photo and its faces, found once for all models. Raises ValueError for what is no photo."""
+    image = gimefive_hf.load_image(content)
+    first, backend = next(iter(names.items()))
+    return image, load(first, backend)(image, crops=as_crop, landmarks=False)
+
 
 st.title("Try it")
 st.markdown(
     "One photo, every model that is installed. The photo is scored on this server and not kept. Expressions are not "
-    "feelings: the bars say which word annotators would choose for the picture."
+    "feelings: the scores say which word annotators would choose for the picture."
 )
-
-
-@st.cache_resource(show_spinner="Loading the model …")
-def load(folder: str):
-    return gimefive_hf.ExpressionRecognizer.from_pretrained(folder)
-
-
-checkpoints = sorted(p.parent for p in (Path(gimefive_hf.__file__).parent / "checkpoints").glob("*/model.safetensors"))
-if not checkpoints:
+models = runtimes()
+if not models:
     st.info("No checkpoint is installed in gimefive_hf/checkpoints, so there is no model to try.")
     st.stop()
 upload = st.file_uploader("A photo with a face", type=["jpg", "jpeg", "png", "webp", "bmp"], key="photo")
 as_crop = st.toggle("The picture is one face, already cropped", key="crop", bind="query-params")
+slot = st.empty()  # what stands in it gives way at once, where other elements fade until the run ends
 if upload is None:
-    st.info(f"Waiting for a photo. Models: {', '.join(p.name for p in checkpoints)}.")
+    slot.info(f"No photo yet. Models: {', '.join(models)}.")
+    for name, backend in models.items():  # while the reader looks for a photo; torch would take the processor from it
+        if backend == "onnx":
+            load(name, backend)
     st.stop()
 try:
-    image = gimefive_hf.load_image(upload.getvalue())
-    results = {p.name: load(str(p))(image, crops=as_crop, landmarks=False) for p in checkpoints}
+    with slot, st.spinner("Reading the photo …"):
+        image, faces = read_photo(upload.getvalue(), as_crop, models)
 except ValueError as error:
-    st.error(str(error))
+    slot.error(str(error))
     st.stop()
+slot.empty()
 left, right = st.columns([1, 2])
-left.image(image)
-faces = next(iter(results.values()))
+told = f"{len(faces)} {'face' if len(faces) == 1 else 'faces'} found" if not as_crop else "the picture is one face"
+left.image(draw_boxes(image, [] if as_crop else faces), alt=f"the photo, {told}", caption=told)
 if not faces:
     right.info("No face was found. If the picture is one face, cropped, switch that on above.")
     st.stop()
-rows = []
-for model, found in results.items():
-    for number, face in enumerate(found, 1):
-        rows += [[model, number, name, score, face.label] for name, score in face.scores.items()]
-table = pd.DataFrame(rows, columns=["model", "face", "expression", "score", "answer"])
-for number, part in table.groupby("face"):
-    figure = go.Figure(layout=LAYOUT)
-    for index, (model, bars) in enumerate(part.groupby("model", sort=False)):
-        figure.add_bar(
-            x=bars["expression"],
-            y=bars["score"],
-            name=f"{model}: {bars['answer'].iloc[0]}",
-            marker_color=color_of(model, index),
-        )
-    figure.update_layout(title=f"face {number} of {len(faces)}", barmode="group", showlegend=True)
-    figure.update_yaxes(tickformat=".0%", range=[0, 1])
-    right.plotly_chart(figure, key=f"face-{number}")
-st.download_button("Scores (CSV)", table.to_csv(index=False), "scores.csv", "text/csv", key="csv-scores")
+shown, rows = right.empty(), []
+for backend in dict.fromkeys(models.values()):
+    chosen = [name for name, runtime in models.items() if runtime == backend]
+    with right, st.spinner(f"{', '.join(chosen)} …"):
+        for name in chosen:
+            rows += score_rows(name, load(name, backend), faces)
+    table = pd.DataFrame(rows, columns=["model", "face", "expression", "score", "answer"])
+    with shown.container():
+        show_scores(table, len(faces))

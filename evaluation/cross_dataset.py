@@ -1,0 +1,68 @@
+"""Trained on × tested on: networks trained by one small recipe, linear classifiers, and the slides' table."""
+
+import pandas as pd
+
+from .corpora import title_of
+from .queries import CROSS, CROSS_TRAINED, find_row
+from .store import Store
+
+TRAINED, LINEAR = "networks trained here", "linear classifiers on frozen features"
+PUBLISHED = "as published"
+SLIDES = "slides"
+# What the two kinds are, for those who read their figures.
+ABOUT = {
+    TRAINED: "gimefive-fast's network, 64 px, from the same face-identity weights for the same steps on each corpus, "
+    "one seed, the last weights. The budget is small, minutes of one core a row: it compares corpora under equal "
+    "terms, and each of them would give more with more steps",
+    LINEAR: "A linear classifier on the frozen features of the face-identity network, 112 px, the same for all. It "
+    "compares corpora, not networks",
+}
+
+
+def kind_of(model: str) -> str | None:
+    """TRAINED or LINEAR for a model of the cross-dataset study, None for others."""
+    if not model.startswith(CROSS):
+        return None
+    return TRAINED if model.startswith(CROSS_TRAINED) else LINEAR
+
+
+def cross_models(store: Store, kind: str) -> list[str]:
+    """The models of one kind, single corpora first, those trained on all last."""
+    names = [name for name in store.models if kind_of(name) == kind]
+    return sorted(names, key=lambda name: (store.models[name].trained_on.count("+"), name))
+
+
+def trained_title(store: Store, model: str) -> str:
+    """`AffectNet copy + FER2013, 48 px`: the corpora of a cross-dataset model."""
+    titles = " + ".join(title_of(corpus) for corpus in store.models[model].trained_on.split("+"))
+    pixels = model.rpartition("-")[2]
+    return f"{titles}, {pixels.removesuffix('px')} px" if pixels.endswith("px") else titles
+
+
+def counterpart(store: Store, trained_on: str, kind: str) -> str | None:
+    """Our model of a kind for the slides' `affectnet+fer2013, 48 px`; None where there is none."""
+    corpora, _, pixels = trained_on.partition(", ")
+    if kind == TRAINED:
+        name = CROSS_TRAINED + corpora.replace("+", "-") if pixels != "48 px" else None
+    else:
+        name = CROSS + "-".join([*corpora.split("+"), *([pixels.replace(" ", "")] if pixels else [])])
+    return name if name in store.models else None
+
+
+def beside_published(store: Store) -> pd.DataFrame:
+    """
+    One row per published pair and per figure of it: trained, tested (titles), source (PUBLISHED, TRAINED or LINEAR),
+    value, low, high, n (NaN where not known).
+    """
+    rows: list[list] = []
+    slides = store.published[store.published["publication"].str.contains(SLIDES)]
+    for entry in slides.itertuples():
+        pair = [entry.trained_on, title_of(entry.corpus)]
+        rows.append([*pair, PUBLISHED, entry.value, None, None, None])
+        for kind in (TRAINED, LINEAR):
+            model = counterpart(store, entry.trained_on, kind)
+            row = None if model is None else find_row(store, model, corpus=entry.corpus)
+            if row is not None:
+                rows.append([*pair, kind, row["value"], row["low"], row["high"], row["n_scored"]])
+    table = pd.DataFrame(rows, columns=["trained", "tested", "source", "value", "low", "high", "n"])
+    return table.astype(dict.fromkeys(("value", "low", "high", "n"), float))

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .emotions import EMOTIONS
-from .registration import register
+from .registration import register, register_if_loaded
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -81,3 +81,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register_if_loaded()

@@ -1,11 +1,21 @@
 """
 Makes the GiMeFive classes known to transformers' Auto classes, and their code part of what `save_pretrained` writes.
 
-Called where one of the classes is first asked for (`gimefive_hf.GiMeFive…`, or loading a checkpoint with torch):
-`import gimefive_hf` alone imports no transformers.
+Called where one of the classes is first asked for (`gimefive_hf.GiMeFive…`, or loading a checkpoint with torch), and by
+`import gimefive_hf` where the Auto classes are loaded already; that alone imports no transformers.
 """
 
+import sys
 from typing import Any
+
+# All other Auto classes are built on this one module.
+AUTO_CLASSES = "transformers.models.auto.configuration_auto"
+
+
+def register_if_loaded() -> None:
+    """Register if somebody has loaded transformers' Auto classes."""
+    if AUTO_CLASSES in sys.modules:
+        register()
 
 
 def register() -> None:

@@ -268,12 +268,19 @@ def test_auto_classes_and_bundled_name(tiny_checkpoint):
     assert AutoImageProcessor.from_pretrained(tiny_checkpoint).size["height"] == 16
 
 
-LAZY = """
+OURS_FIRST = """
 import sys
 import gimefive_hf
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 gimefive_hf.GiMeFiveConfig
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
+"""
+THEIRS_FIRST = """
+import sys
+from transformers import AutoConfig, AutoImageProcessor, AutoModel
+import gimefive_hf
+"""
+KNOWN = """
 config = AutoConfig.from_pretrained(sys.argv[1])
 model = AutoModel.from_config(config)
 processor = AutoImageProcessor.from_pretrained(sys.argv[1])
@@ -283,8 +290,9 @@ print("known")
 """
 
 
-def test_one_class_of_ours_is_enough_for_the_auto_classes(tiny_checkpoint):
-    call = [sys.executable, "-c", LAZY, str(tiny_checkpoint)]
+@pytest.mark.parametrize("start", [OURS_FIRST, THEIRS_FIRST], ids=["one class of ours", "the package, after theirs"])
+def test_what_is_enough_for_the_auto_classes(tiny_checkpoint, start):
+    call = [sys.executable, "-c", start + KNOWN, str(tiny_checkpoint)]
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("known\n", "")
 

@@ -138,8 +138,8 @@ def main() -> None:
         [
             f"One face, landmarks and bars, {WIDTH}×{HEIGHT}, headless Chromium without a GPU, one thread of "
             "WebAssembly; the page is served from this machine. But for the first row, milliseconds per frame: of the "
-            "wall clock, and processor time of a thread. On a busy machine a frame comes late, and a late frame "
-            "looks for the face anew instead of following it, which takes more processor time than a frame in time.",
+            "wall clock, and processor time of a thread. Where few frames are read, each bears more of what is done by "
+            "the clock: a look at a piece of the picture for new faces, the panel and the charts.",
             table(["", "wall clock"], starting),
             table(["while the camera runs", f"over {args.seconds:.0f} s"], rows),
             table(

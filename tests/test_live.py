@@ -198,8 +198,10 @@ def test_camera_session_sends_nothing(page, tmp_path):
             "() => fetch(self.location.origin + '/manifest.json').then(() => 'sent', () => 'refused')"
         )
         assert refused == "refused"
-    page.keyboard.press("c")
-    page.wait_for_selector("body[data-state=ready]")
+    page.keyboard.press(" ")
+    page.wait_for_selector("body[data-state=live]")
+    page.evaluate("document.getElementById('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    page.wait_for_selector("body[data-state=ready] #notice:has-text('The camera went away')")
 
 
 def test_push_to_a_loopback_hub(folder, capsys):

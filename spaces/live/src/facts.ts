@@ -36,7 +36,7 @@ export interface Facts {
   onet: { side: number; margin: number; lift: number };
   mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
   tracker: {
-    searchEvery: number; keep: number; maxNear: number; minGiou: number; rigid: [number, number];
+    searchEvery: number; keep: number; minGiou: number; rigid: [number, number];
   };
   smoothing: { timeConstant: number; hold: number };
   regions: {

@@ -9,10 +9,10 @@ import type { Why } from "./occlusion";
 import { $, clock, element, Panel, write } from "./panel";
 import { fromPhoto, People, type Person } from "./people";
 import { readPhoto } from "./photo";
-import { MOST_LIVE } from "./reader";
 import { Session, type Sample } from "./session";
 import { Stage } from "./stage";
 import { Timeline } from "./timeline";
+import { MOST_FOLLOWED } from "./tracker";
 
 type State = "loading" | "ready" | "live" | "frozen" | "photo" | "broken";
 
@@ -255,7 +255,7 @@ class Page {
     const time = performance.now();
     if (now || time - this.shown.panel > PANEL_EVERY) {
       this.shown.panel = time;
-      const more = this.people.length >= MOST_LIVE ? ` · the ${MOST_LIVE} largest faces are read` : "";
+      const more = this.people.length >= MOST_FOLLOWED ? ` · the ${MOST_FOLLOWED} largest faces are read` : "";
       this.panel.show(this.person, this.waiting(), this.state === "photo" ? "" : more);
       this.panel.showPeople(this.people, this.chosen, (number) => this.choose(number));
       this.showResting();
@@ -303,7 +303,7 @@ class Page {
   }
 
   private step(by: number): void {
-    const numbers = this.people.map((person) => person.number);
+    const numbers = this.people.map((person) => person.number).sort((a, b) => a - b);
     if (numbers.length === 0) return;
     const place = numbers.indexOf(this.person!.number);
     this.choose(numbers[(place + by + numbers.length) % numbers.length]!);

@@ -129,11 +129,12 @@ export class Panel {
   /** A button per person, if there are several. */
   showPeople(people: Person[], chosen: number | null, choose: (number: number) => void): void {
     const box = $("people");
-    const key = people.map(({ number }) => number).join() + "/" + chosen;
+    const numbers = people.map(({ number }) => number).sort((a, b) => a - b);
+    const key = `${numbers.join()}/${chosen}`;
     box.hidden = people.length < 2;
     if (box.dataset.key === key) return;
     box.dataset.key = key;
-    box.replaceChildren(...people.map(({ number }) => {
+    box.replaceChildren(...numbers.map((number) => {
       const button = element("button", String(number));
       button.type = "button";
       button.setAttribute("aria-pressed", String(number === chosen));

@@ -26,8 +26,6 @@ export interface Timing {
   scores: number;
 }
 
-/** Faces of a camera's frame that are scored; the rest are counted. */
-export const MOST_LIVE = 12;
 const BATCH = 8;
 
 export class Reader {
@@ -66,11 +64,11 @@ export class Reader {
     return this.score(picture, seen, start, this.facts.network.flip);
   }
 
-  /** The persons of a camera's next frame; of more than `MOST_LIVE` the largest. */
+  /** The persons of a camera's next frame, the largest first. */
   async readFrame(picture: Picture, time: number): Promise<{ faces: Face[]; timing: Timing }> {
     const start = performance.now();
     const seen = await this.tracker.update(picture, time);
-    const largest = seen.sort((a, b) => b.detection.box[2] - a.detection.box[2]).slice(0, MOST_LIVE);
+    const largest = seen.sort((a, b) => b.detection.box[2] - a.detection.box[2]);
     return this.score(picture, largest, start, false);
   }
 

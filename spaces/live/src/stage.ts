@@ -47,7 +47,7 @@ export class Stage {
       this.drawCorners(person, scale, person.number === chosen);
     }
     context.restore();
-    for (const person of people) this.drawName(person, width, scale, people.length > 1);
+    for (const person of people) this.drawName(person, width, scale, people.length > 1, person.number === chosen);
     context.restore();
   }
 
@@ -114,12 +114,16 @@ export class Stage {
     }
   }
 
-  private drawName({ number, face: { box }, label, confidence }: Person, width: number, scale: number, numbered: boolean): void {
+  /** Where names of many small faces would cover each other, all but the chosen one show only their number. */
+  private drawName(
+    { number, face: { box }, label, confidence }: Person, width: number, scale: number, numbered: boolean, chosen: boolean,
+  ): void {
     const { context } = this;
     const size = Math.max(11, Math.min(16, (box[2] / scale) * 0.13)) * scale;
     context.font = `600 ${size}px system-ui, sans-serif`;
     const clear = label !== this.facts.noClearEmotion;
-    const text = `${numbered ? `${number}  ` : ""}${label}${clear ? ` ${Math.round(100 * confidence)} %` : ""}`;
+    let text = `${numbered ? `${number}  ` : ""}${label}${clear ? ` ${Math.round(100 * confidence)} %` : ""}`;
+    if (numbered && !chosen && context.measureText(text).width > 1.5 * box[2]) text = String(number);
     const [w, h] = [context.measureText(text).width + 1.2 * size, 1.8 * size];
     const centre = this.mirrored ? width - box[0] - box[2] / 2 : box[0] + box[2] / 2;
     const left = Math.min(Math.max(centre - w / 2, 2 * scale), Math.max(2 * scale, width - w - 2 * scale));

@@ -14,6 +14,10 @@ const MOST_PIECES = { inSight: 1, empty: 2 };
  */
 const DETECT_EVERY = 0.5;
 
+/** Persons that are followed at most; then one comes in only who is this much larger than the smallest. */
+export const MOST_FOLLOWED = 12;
+const LARGER = 1.25;
+
 /** A person in a frame; the number, from 1, stays the same while the person is in sight. */
 export interface Sighting {
   person: number;
@@ -45,27 +49,23 @@ export class FaceTracker {
 
   /** The persons seen in the next frame, at `time` in seconds, which must not fall. */
   async update(picture: Picture, time: number): Promise<Sighting[]> {
-    const { keep, maxNear } = this.facts.tracker;
+    const { keep } = this.facts.tracker;
     const { maxIou, maxInside } = this.facts.detector;
     const inSight = this.tracks.some((track) => track.seen === this.lastTime);
     this.tracks = this.tracks.filter((track) => time - track.seen <= keep);
     this.lastTime = time;
     const moved = new Map<Detection, Landmarks>();
     let found: Detection[] = [];
-    if (this.tracks.length > maxNear) {
-      found = await this.detector.detect(picture);
-    } else {
-      for (const track of this.tracks) {
-        const step = await this.move(picture, track, time);
-        if (step === null) found.push(...(await this.detector.detectNear(picture, track.detection.box)));
-        else {
-          found.push(step.detection);
-          moved.set(step.detection, step.landmarks);
-        }
+    for (const track of this.tracks) {
+      const step = await this.move(picture, track, time);
+      if (step === null) found.push(...(await this.detector.detectNear(picture, track.detection.box)));
+      else {
+        found.push(step.detection);
+        moved.set(step.detection, step.landmarks);
       }
-      found = suppress(found, [], maxIou, maxInside);
-      found.push(...(await this.search(picture, time, found, inSight)));
     }
+    found = suppress(found, [], maxIou, maxInside);
+    found.push(...(await this.search(picture, time, found, inSight)));
     this.assignTo(found, time);
     const seen = this.tracks.filter((track) => track.seen === time);
     for (const track of seen) await this.locate(picture, track, moved.get(track.detection), time);
@@ -113,8 +113,16 @@ export class FaceTracker {
       this.tracks[row]!.seen = time;
     }
     const taken = new Set(pairs.map(([, column]) => column));
-    const fresh = found.filter((_, column) => !taken.has(column)).sort((a, b) => a.box[0] - b.box[0]);
-    for (const detection of fresh) {
+    const unknown = found.filter((_, column) => !taken.has(column)).sort((a, b) => b.box[2] - a.box[2]);
+    const fresh = unknown.splice(0, Math.max(0, MOST_FOLLOWED - this.tracks.length));
+    for (const detection of unknown) {
+      const widths = this.tracks.map((track) => track.detection.box[2]);
+      const least = Math.min(...widths);
+      if (detection.box[2] < LARGER * least) break;
+      this.tracks.splice(widths.indexOf(least), 1);
+      fresh.push(detection);
+    }
+    for (const detection of fresh.sort((a, b) => a.box[0] - b.box[0])) {
       this.tracks.push({ person: this.nextPerson++, detection, seen: time, landmarks: null, anchor: null });
     }
   }

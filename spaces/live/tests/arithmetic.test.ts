@@ -2,14 +2,14 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { assign, generalisedIou, match, suppress } from "../src/boxes";
+import { assign, generalisedIou, match, suppress, type Box } from "../src/boxes";
 import { cropFace, pixelValues } from "../src/crop";
 import { FaceDetector, windows } from "../src/detector";
 import { meshTransform } from "../src/landmarks";
 import { rotation, warpSquare, type Picture } from "../src/pixels";
 import { onetInput } from "../src/onet";
 import { ScoreSmoother } from "../src/smoothing";
-import { moveDetection } from "../src/tracker";
+import { FaceTracker, MOST_FOLLOWED, moveDetection } from "../src/tracker";
 
 const file = process.env.GIMEFIVE_VECTORS;
 if (!file) throw new Error("GIMEFIVE_VECTORS names no file; run the tests by pytest tests/test_live.py");
@@ -107,6 +107,25 @@ describe("tracking", () => {
     expect(furthest(ours.box, moved.box)).toBeLessThan(1e-6);
     expect(furthest(ours.keypoints, moved.keypoints)).toBeLessThan(1e-3);
   });
+});
+
+test("of a crowd the first are followed, and who is much larger takes the smallest one's place", async () => {
+  const face = (k: number, side: number) => ({ box: [20 * k, 0, side, side] as Box, score: 0.9, keypoints: Array(12).fill(0) });
+  let crowd = Array.from({ length: 40 }, (_, k) => face(k, 10 + (k % 3)));
+  const detector = { search: async (_: unknown, __: unknown, known: { box: Box }[]) => suppress(crowd, known as never, 0.3, 0.7), detectNear: async () => [] };
+  const points = new Float32Array(136).map((_, k) => (k * 7) % 11);
+  const landmarks = { find: async () => ({ points, mesh: new Float32Array(1404), sure: 1 }) };
+  const tracker = new FaceTracker(facts, detector as never, landmarks as never);
+  const small = picture({ width: 800, height: 40, rgb: [] });
+  const first = await tracker.update(small, 0);
+  expect(first.length).toBe(MOST_FOLLOWED);
+  expect(first.map(({ person }) => person)).toEqual(first.map((_, k) => k + 1));
+  expect(Math.min(...first.map(({ detection }) => detection.box[2]))).toBe(12); // 13 of the 40 are so large
+  crowd = [...crowd, face(41, 30)];
+  let later = first;
+  for (let k = 1; k < 90; k++) later = await tracker.update(small, k / 30);
+  expect(later.length).toBe(MOST_FOLLOWED);
+  expect(later.filter(({ detection }) => detection.box[2] === 30).map(({ person }) => person)).toEqual([MOST_FOLLOWED + 1]);
 });
 
 test("smoothing is the project's filter", () => {

@@ -25,7 +25,7 @@ from transformers import TrainerCallback
 
 from gimefive_hf import EMOTIONS
 from training.corpora.crops import LABELS, Crops
-from training.loop.batches import BatchMaker, TrainingImages
+from training.loop.batches import Collator, TrainingImages
 from training.loop.settings import make_settings
 from training.loop.trainer import ExpressionTrainer, training_arguments
 from training.networks.catalogue import build_network
@@ -146,7 +146,7 @@ def our_loop(paths: list[tuple[Path, int]], steps: int, folder: Path, profile: b
     arguments = training_arguments(settings, WARM_UP + steps, folder, cpu=True)
     arguments.eval_strategy, arguments.save_strategy = "no", "no"
     clock = Clock()
-    batches = BatchMaker(images, processor, SIDE)
+    batches = Collator(images, processor, SIDE)
     trainer = ExpressionTrainer(
         settings,
         {},

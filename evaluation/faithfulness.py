@@ -140,7 +140,7 @@ def curves(
 
     Returns:
         deletion and insertion, float32 (n, steps + 1) each. Their means along the second axis by the trapezoidal rule
-        are the areas, see `area`.
+        are the areas, see `auc`.
     """
     if heat.shape != (len(pixel_values), *pixel_values.shape[-2:]):
         raise ValueError(f"expected heat maps {(len(pixel_values), *pixel_values.shape[-2:])}; got {heat.shape}")
@@ -165,7 +165,7 @@ def curve_ends(model, pixel_values: Tensor, targets: list[int], blur: Tensor) ->
     return probabilities(model, pixel_values, wanted), flat, probabilities(model, blur, wanted)
 
 
-def area(curve: NDArray[np.float32]) -> NDArray[np.float64]:
+def auc(curve: NDArray[np.float32]) -> NDArray[np.float64]:
     """Area (n,) under curves (n, steps + 1) over [0, 1], by the trapezoidal rule."""
     return np.trapezoid(curve.astype(np.float64), dx=1 / (curve.shape[1] - 1), axis=1)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gimefive_hf.explain.covering import PARTS, cover, cover_parts
+from gimefive_hf.explain.covering import PARTS, cover_parts
 from gimefive_hf.explain.regions import REGIONS, region_map
 
 from .test_regions import drawn_face
@@ -20,6 +20,10 @@ def face() -> tuple[np.ndarray, np.ndarray]:
     return crop, landmarks
 
 
+def no_scores(crops):
+    return np.zeros((len(crops), 2), np.float32)
+
+
 def darkness_of_mouth(landmarks):
     """A network of two classes that sees nothing but how dark the mouth is."""
     mouth = region_map(landmarks, (200, 200)) == REGIONS.index("mouth")
@@ -33,7 +37,7 @@ def darkness_of_mouth(landmarks):
 
 def test_the_cover_is_skin_and_leaves_the_rest(face):
     crop, landmarks = face
-    covered = cover(crop, landmarks, "mouth")
+    covered = cover_parts(crop, landmarks, no_scores, ["mouth"])[0].crop
     x, y = landmarks[48:60].mean(0).astype(int)
     assert covered[y, x] == pytest.approx(SKIN, abs=2)
     far = region_map(landmarks, (200, 200)) == REGIONS.index("eyes")
@@ -53,13 +57,11 @@ def test_only_the_part_that_the_network_looks_at_changes_its_scores(face):
 def test_parts_outside_the_crop_are_left_out(face):
     crop, landmarks = face
     shifted = landmarks + np.array([0, 90], np.float32)  # chin and mouth below the border
-    score = lambda crops: np.zeros((len(crops), 2), np.float32)  # noqa: E731
-    assert [c.part for c in cover_parts(crop, shifted, score)] == ["brows", "eyes", "nose"]
-    with pytest.raises(ValueError, match="outside the crop"):
-        cover(crop, shifted, "mouth")
+    assert [c.part for c in cover_parts(crop, shifted, no_scores)] == ["brows", "eyes", "nose"]
+    assert cover_parts(crop, shifted, no_scores, ["mouth"]) == []
 
 
 @pytest.mark.parametrize("part", ["background", "ear"])
 def test_unknown_parts_are_named(face, part):
     with pytest.raises(ValueError, match=part):
-        cover(*face, part)
+        cover_parts(*face, no_scores, ["mouth", part])

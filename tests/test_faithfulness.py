@@ -6,7 +6,7 @@ import torch
 
 from evaluation.faithfulness import (
     BASELINES,
-    area,
+    auc,
     baseline_maps,
     blurred,
     curve_ends,
@@ -30,7 +30,7 @@ def probability(model, x, target=0):
 
 
 def test_area_by_hand():
-    np.testing.assert_allclose(area(np.array([[1.0, 0.5, 0.0], [1, 1, 1], [0, 0, 1]])), [0.5, 1.0, 0.25])
+    np.testing.assert_allclose(auc(np.array([[1.0, 0.5, 0.0], [1, 1, 1], [0, 0, 1]])), [0.5, 1.0, 0.25])
 
 
 def test_estimate_by_hand():
@@ -92,7 +92,7 @@ def test_curves_by_hand():
     late, later = curves(model, x, [0, 0], wrong, steps=16)
     np.testing.assert_allclose(late[:, 1], whole, atol=1e-5)
     np.testing.assert_allclose(later[:, 1], blurry, atol=1e-5)
-    assert (area(deletion) < area(late)).all()
+    assert (auc(deletion) < auc(late)).all()
 
 
 def test_curve_ends_can_be_shared():
@@ -146,12 +146,12 @@ def test_every_method_beats_a_random_map_on_the_planted_network():
     x = torch.rand(8, 1, 16, 16) + 0.5
     random = baseline_maps("random cells", np.zeros((8, 16, 16), np.uint8))
     deletion, insertion = curves(model, x, [0] * 8, random)
-    base = (area(insertion) - area(deletion)).mean()
+    base = (auc(insertion) - auc(deletion)).mean()
     # Saliency marks only the winners of the max-poolings, so that others win once those are gone.
     margins = dict.fromkeys(("cam", "grad-cam", "grad-cam++", "score-cam", "layer-cam", "occlusion"), 0.1)
     for method, margin in (margins | {"saliency": 0.0}).items():
         deletion, insertion = curves(model, x, [0] * 8, explain(model, x, method, 0))
-        assert (area(insertion) - area(deletion)).mean() > base + margin, method
+        assert (auc(insertion) - auc(deletion)).mean() > base + margin, method
 
 
 def test_pointing():

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from training.loop.settings import make_settings
-from training.search import changed, main, read_space, suggest
+from training.search import SPACES_DIR, changed, main, read_space, suggest
 
 from .test_train import PLAIN, TINY
 from .tiny_corpora import write_corpora
@@ -126,7 +126,7 @@ def test_mistakes_are_told(corpora, tmp_path, capsys):
     assert "did you mean learning_rate" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["paper-grid", "ours"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in SPACES_DIR.glob("*.json")))
 def test_committed_spaces_make_valid_settings(name):
     space = read_space(Path(name))
     base = make_settings({"steps": 5}, "test")

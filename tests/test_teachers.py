@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from training.corpora.crops import NEUTRAL
-from training.loop.batches import BatchMaker, TrainingImages
-from training.loop.taught import stored_probabilities
+from training.loop.batches import Collator, TrainingImages
+from training.loop.teacher_probabilities import stored_probabilities
 from training.loop.teachers import Teachers
 from training.networks.catalogue import build_network
 from training.networks.widening import load_widened
@@ -176,7 +176,7 @@ def test_staged_batches_are_the_same(corpora):
     processor = GiMeFiveImageProcessor(size={"height": 16, "width": 16})
     images = TrainingImages(crops, options, 100)
     items = [(16, 0), (17, 9), (18, 5), (19, 10)]
-    whole, staged = (BatchMaker(images, processor, 16, staged=late) for late in (False, True))
+    whole, staged = (Collator(images, processor, 16, staged=late) for late in (False, True))
     batch = staged(items)
     assert {name: part.dtype for name, part in batch["crops"].items()} == {"raf-db": torch.uint8, "ck48": torch.uint8}
     assert batch["crops"]["raf-db"].shape == (2, 1, 12, 12)

@@ -233,7 +233,7 @@ def test_distillation(corpora, tmp_path, capsys):
     assert main(student) == 2
     assert "teacher_share needs --teacher" in capsys.readouterr().err
     assert main([*student, "--teacher", str(teacher)]) == 0
-    taught = load_file(tmp_path / "student" / "taught.safetensors")["raf-db"]
+    taught = load_file(tmp_path / "student" / "teacher_probabilities.safetensors")["raf-db"]
     crops = read_crops(corpora, "raf-db", "train", cache=corpora / "cache")
     model = GiMeFiveForImageClassification.from_pretrained(teacher).eval()
     images = crops.images.expand(-1, 3, -1, -1)

@@ -14,7 +14,7 @@ from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.runtimes.predictor import predict_crops
 from training.corpora.crops import LABELS, NEUTRAL, Crops
 from training.loop.augmentation import augment
-from training.loop.batches import BatchMaker, PassSampler, TrainingImages, mix_up, targets_of, usable
+from training.loop.batches import Collator, EpochSampler, TrainingImages, mix_up, targets_of, usable
 from training.loop.curves import curve_rows
 from training.loop.held_out import accuracy_and_recall, held_out_scores, probabilities
 from training.loop.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
@@ -201,8 +201,8 @@ def test_checkpoint_of_another_architecture(tmp_path):
 def test_a_teacher_of_the_six_divides_what_is_not_neutral():
     """By hand: FER+ says 4 anger, 6 neutral of a face labelled anger; votes count 30 %, the teacher 60 %."""
     crops = crops_of(["anger", "neutral"], {0: {"anger": 4, "neutral": 6}})
-    taught = torch.tensor([[0.0, 0.0, 0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
-    targets = targets_of(crops, settings(classes=7, vote_share=0.3, teacher_share=0.6), taught)
+    teacher_probabilities = torch.tensor([[0.0, 0.0, 0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    targets = targets_of(crops, settings(classes=7, vote_share=0.3, teacher_share=0.6), teacher_probabilities)
     neutral = 0.3 * 0.6
     anger = 0.4 * (1 - neutral) + 0.6 * (1 - neutral) * 0.5
     expected = torch.tensor([[0, 0, 0.6 * (1 - neutral) * 0.5, anger, 0, 0, neutral], [0, 0, 0, 0, 0, 0, 1.0]])
@@ -227,8 +227,8 @@ def test_targets_by_hand():
 
 def test_a_teachers_share_by_hand():
     """Of targets of known emotions, not of neutral faces, of which a teacher of six classes knows nothing."""
-    taught = torch.tensor([[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]] * 2)
-    targets = targets_of(crops_of(["fear", "neutral"]), settings(neutral="uniform", teacher_share=0.4), taught)
+    said = torch.tensor([[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]] * 2)
+    targets = targets_of(crops_of(["fear", "neutral"]), settings(neutral="uniform", teacher_share=0.4), said)
     assert targets[0].tolist() == pytest.approx([0.2, 0.04, 0.04, 0.04, 0.04, 0.64])
     assert targets[1].tolist() == pytest.approx([1 / 6] * 6)
 
@@ -254,24 +254,24 @@ def test_weights_by_hand():
 def test_sampler_covers_passes_and_depends_on_seed_only():
     crops = {"raf-db": crops_of(["happiness"] * 30 + ["fear"] * 10)}
     images = TrainingImages(crops, settings(corpora={"raf-db": 1.5}, class_exponent=1.0), length=600)
-    items = list(PassSampler(images))
+    items = list(EpochSampler(images))
     assert [position for position, _ in items] == list(range(600))
-    assert items == list(PassSampler(images))
-    first = PassSampler(images).draw_pass(0)
+    assert items == list(EpochSampler(images))
+    first = EpochSampler(images).draw_epoch(0)
     assert [image for _, image in items[: len(first)]] == first
     # 60 images a pass on average, the same for both classes: 1 of each happy face, 3 of each fearful one.
     drawn = torch.bincount(
-        torch.tensor([image for number in range(200) for image in PassSampler(images).draw_pass(number)])
+        torch.tensor([image for number in range(200) for image in EpochSampler(images).draw_epoch(number)])
     )
     assert drawn[:30].float().mean() / 200 == pytest.approx(1.0, abs=0.05)
     assert drawn[30:].float().mean() / 200 == pytest.approx(3.0, abs=0.05)
     other = TrainingImages(crops, settings(corpora={"raf-db": 1.5}, class_exponent=1.0, seed=1), length=600)
-    assert list(PassSampler(other)) != items
+    assert list(EpochSampler(other)) != items
 
 
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="nothing to train on"):
-        PassSampler(TrainingImages({"raf-db": crops_of(["fear"])}, settings(corpora={"raf-db": 0.0}), length=5))
+        EpochSampler(TrainingImages({"raf-db": crops_of(["fear"])}, settings(corpora={"raf-db": 0.0}), length=5))
 
 
 def test_augmentation_without_any_change_is_the_image():
@@ -322,10 +322,10 @@ def test_a_batch_depends_on_its_position_only():
     options = settings(corpora={"raf-db": 1.0, "ck48": 1.0}, mixup=1.0, resampling=1.0)
     processor = GiMeFiveImageProcessor(size={"height": 16, "width": 16})
     items = [(16, 0), (17, 9), (18, 5), (19, 10)]
-    one, two = (BatchMaker(TrainingImages(crops, options, 100), processor, 16)(items) for _ in range(2))
+    one, two = (Collator(TrainingImages(crops, options, 100), processor, 16)(items) for _ in range(2))
     assert torch.equal(one["pixel_values"], two["pixel_values"])
     assert one["pixel_values"].shape == (4, 3, 16, 16)
-    later = BatchMaker(TrainingImages(crops, options, 100), processor, 16)(
+    later = Collator(TrainingImages(crops, options, 100), processor, 16)(
         [(20 + i, image) for i, (_, image) in enumerate(items)]
     )
     assert not torch.equal(one["pixel_values"], later["pixel_values"])

@@ -114,7 +114,7 @@ def fit_linear(features: Tensor, labels: Tensor, seed: int = 0, least_steps: int
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     steps_per_epoch = max(1, len(labels) // BATCH)
-    steps = max(least_steps, EPOCHS * steps_per_epoch)  # a small corpus needs more passes
+    steps = max(least_steps, EPOCHS * steps_per_epoch)  # a small corpus needs more epochs
     optimizer = torch.optim.AdamW(layer.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

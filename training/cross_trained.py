@@ -22,10 +22,10 @@ from .evaluate import evaluate
 from .import_run import run_row, update_runs
 from .loop.settings import TrainingSettings, read_settings
 from .testing.scorers import load_scorer
-from .train import Places, train
+from .train import RunPaths, train
 
 RECIPE = "cross-dataset"
-# Name of the row → the corpora of its training split, each image once a pass.
+# Name of the row → the corpora of its training split, each image once an epoch.
 ROWS = {
     "raf-db": ("raf-db",),
     "fer2013": ("fer2013",),
@@ -41,13 +41,13 @@ def row_settings(name: str) -> TrainingSettings:
     return read_settings(Path(RECIPE), corpora=dict.fromkeys(ROWS[name], 1.0))
 
 
-def train_row(name: str, places: Places) -> None:
+def train_row(name: str, paths: RunPaths) -> None:
     """Train one row's network, unless it is finished."""
     settings = row_settings(name)
-    if (places.out / "model").is_dir() and read_settings(places.out / "settings.json") == settings:
+    if (paths.out / "model").is_dir() and read_settings(paths.out / "settings.json") == settings:
         print(f"{name}: trained before", flush=True)
         return
-    train(settings, places)
+    train(settings, paths)
 
 
 def score_row(name: str, folder: Path, data: Path, store: Path, machine: str) -> None:
@@ -73,7 +73,7 @@ def main() -> int:
     try:
         for name in args.runs:
             folder = args.out / name
-            train_row(name, Places(args.data, folder, cache=args.cache, identity=args.identity, cpu=True))
+            train_row(name, RunPaths(args.data, folder, cache=args.cache, identity=args.identity, cpu=True))
             score_row(name, folder, args.data, args.store, args.machine)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ from evaluation.explanation_tables import merge_rows
 from evaluation.faithfulness import (
     BASELINES,
     Estimate,
-    area,
+    auc,
     baseline_maps,
     blurred,
     curve_ends,
@@ -66,7 +66,7 @@ class Measured:
 
     def gaps(self) -> np.ndarray:
         """Insertion minus deletion area of each image: the one number by which methods are ranked."""
-        return area(np.concatenate(self.insertion)) - area(np.concatenate(self.deletion))
+        return auc(np.concatenate(self.insertion)) - auc(np.concatenate(self.deletion))
 
 
 def measure(loaded: LoadedModel, images: Crops, methods: list[str], steps: int, bf16: bool) -> dict[str, Measured]:
@@ -158,8 +158,8 @@ def table(loaded: LoadedModel, measured: dict[str, Measured], checks: dict[str, 
         pointing = proportion(int(hits.sum()), len(hits))
         row: dict[str, Any] = {"model": loaded.name, "weights": loaded.weights, "method": method}
         row |= {"kind": "method" if method in METHODS else "baseline", "images": n}
-        row |= spread("insertion", estimate(area(np.concatenate(result.insertion))))
-        row |= spread("deletion", estimate(area(np.concatenate(result.deletion))))
+        row |= spread("insertion", estimate(auc(np.concatenate(result.insertion))))
+        row |= spread("deletion", estimate(auc(np.concatenate(result.deletion))))
         row |= spread("gap", estimate(gaps[method]))
         # Paired: the same images under both maps.
         row |= {"strongest_baseline": strongest} | spread("margin", estimate(gaps[method] - gaps[strongest]))

@@ -27,8 +27,8 @@ from transformers import logging as transformers_logging
 
 from gimefive_hf.tables import write_whole
 
-from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
-from .train import Places, add_places, places_of, train
+from .loop.settings import TrainingSettings, add_flags, by_todays_names, given_settings, make_settings, read_settings
+from .train import RunPaths, add_paths, paths_of, train
 
 SPACES_DIR = Path(__file__).parent / "search_spaces"
 
@@ -62,7 +62,7 @@ def suggest(trial: optuna.Trial, key: str, domain: list | dict) -> Any:
 def changed(base: TrainingSettings, values: dict[str, Any]) -> TrainingSettings:
     """`base` with values by key; `network_options.NAME` changes one of the network's options."""
     result = base.to_dict()
-    for key, value in values.items():
+    for key, value in by_todays_names(values, "space").items():
         if key.startswith("network_options."):
             result["network_options"] = result["network_options"] | {key.removeprefix("network_options."): value}
         else:
@@ -72,12 +72,12 @@ def changed(base: TrainingSettings, values: dict[str, Any]) -> TrainingSettings:
     return make_settings(result, "space")
 
 
-def run_trial(settings: TrainingSettings, places: Places) -> float:
+def run_trial(settings: TrainingSettings, paths: RunPaths) -> float:
     """Train in the folder that belongs to these settings, unless that is done, and return the held-out score in %."""
     digest = hashlib.sha256(json.dumps(settings.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
-    folder = places.out / "trials" / digest
+    folder = paths.out / "trials" / digest
     if not (folder / "run.json").is_file():
-        train(settings, Places(**{**vars(places), "out": folder}))
+        train(settings, RunPaths(**{**vars(paths), "out": folder}))
         for path in [*folder.glob("checkpoint-*"), *folder.glob("best-*")]:
             shutil.rmtree(path)
     return json.loads((folder / "run.json").read_text())["held_out"]["score"]
@@ -114,20 +114,18 @@ def open_study(out: Path, space: dict[str, Any], grid: bool, seed: int, trials: 
     return study
 
 
-def search(base: TrainingSettings, space: dict[str, Any], places: Places, trials: int, grid: bool) -> optuna.Study:
+def search(base: TrainingSettings, space: dict[str, Any], paths: RunPaths, trials: int, grid: bool) -> optuna.Study:
     """
     Search until `trials` trials have finished. A trial whose settings contradict each other or whose loss is not finite
     has failed; its reason stands in `search.csv`. Three failures in a row stop the search with the last one's error.
     """
-    study = open_study(places.out, space, grid, base.seed, trials)
+    study = open_study(paths.out, space, grid, base.seed, trials)
     failures = 0
 
     def objective(trial: optuna.Trial) -> float:
         nonlocal failures
         try:
-            score = run_trial(
-                changed(base, {key: suggest(trial, key, domain) for key, domain in space.items()}), places
-            )
+            score = run_trial(changed(base, {key: suggest(trial, key, domain) for key, domain in space.items()}), paths)
         except (ValueError, FloatingPointError) as error:
             trial.set_user_attr("error", str(error))
             failures += 1
@@ -142,10 +140,10 @@ def search(base: TrainingSettings, space: dict[str, Any], places: Places, trials
 
     while finished() < trials:
         study.optimize(objective, n_trials=1, catch=(ValueError, FloatingPointError))
-        write_history(study, places.out)
+        write_history(study, paths.out)
         if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
             break
-    draw_history(study, places.out / "search.png")
+    draw_history(study, paths.out / "search.png")
     return study
 
 
@@ -210,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="training.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_places(parser)
+    add_paths(parser)
     parser.add_argument("--recipe", type=Path, required=True, help="settings file that every trial starts from")
     parser.add_argument("--space", type=Path, required=True, help="JSON file, or the name of one in search_spaces/")
     parser.add_argument("--trials", type=int, default=10, help="finished trials that the search ends with")
@@ -222,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures stand in search.csv
     try:
         base = read_settings(args.recipe, **given_settings(args))
-        study = search(base, read_space(args.space), places_of(args), args.trials, args.grid)
+        study = search(base, read_space(args.space), paths_of(args), args.trials, args.grid)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"training.search: {error}", file=sys.stderr)
         return 2

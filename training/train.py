@@ -36,22 +36,22 @@ from gimefive_hf.tables import write_whole
 
 from .corpora.crops import Crops, read_crops, with_second
 from .corpora.second_labels import read_second_labels, second_labels_of
-from .loop.batches import BatchMaker, TrainingImages, usable, used
+from .loop.batches import Collator, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
 from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
-from .loop.taught import mean_probabilities, stored_probabilities
+from .loop.teacher_probabilities import mean_probabilities, stored_probabilities
 from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
 from .networks.catalogue import build_network, load_checkpoint, load_vgg16, trainable_parameters
 from .networks.widening import load_widened
 
-TAUGHT = "taught.safetensors"
+TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where a run finds what it needs; see the flags' help."""
 
     data: Path
@@ -65,14 +65,13 @@ class Places:
     cpu: bool = False
 
 
-def read_split(settings: TrainingSettings, places: Places, names: Iterable[str], split: str) -> dict[str, Crops]:
+def read_split(settings: TrainingSettings, paths: RunPaths, names: Iterable[str], split: str) -> dict[str, Crops]:
     """The corpora's crops. With several processes the first fills the cache, the others wait for it."""
     with PartialState().main_process_first():
         crops = {
-            name: read_crops(places.data, name, split, settings.grey, settings.crop_side, places.cache)
-            for name in names
+            name: read_crops(paths.data, name, split, settings.grey, settings.crop_side, paths.cache) for name in names
         }
-    return add_second_labels(crops, places.data) if settings.second_share and split == "train" else crops
+    return add_second_labels(crops, paths.data) if settings.second_share and split == "train" else crops
 
 
 def add_second_labels(crops: dict[str, Crops], data: Path) -> dict[str, Crops]:
@@ -87,58 +86,56 @@ def add_second_labels(crops: dict[str, Crops], data: Path) -> dict[str, Crops]:
     return crops | told
 
 
-def start_weights(model, processor, settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> None:
+def start_weights(model, processor, settings: TrainingSettings, paths: RunPaths, crops: dict[str, Crops]) -> None:
     """Put the weights that `settings.start` names into the fresh network."""
     if settings.start == "random":
         return
     if settings.start == "face-identity":
         from .networks.face_identity import load_face_identity
 
-        if places.identity is None:
+        if paths.identity is None:
             raise ValueError(
                 "start='face-identity' needs --identity, the folder of the weights (training/networks/face_identity.py)"
             )
         images = next(iter(crops.values())).images[:IDENTITY_CROPS].expand(-1, 3, -1, -1)
-        load_face_identity(model, places.identity, processor(images, return_tensors="pt")["pixel_values"])
+        load_face_identity(model, paths.identity, processor(images, return_tensors="pt")["pixel_values"])
         return
-    if places.weights is None:
+    if paths.weights is None:
         raise ValueError(f"start={settings.start!r} needs --weights, a file (vgg16) or the folder of a checkpoint")
     if settings.start == "widened":
-        load_widened(model, places.weights, settings.widening_noise, torch.Generator().manual_seed(settings.seed))
+        load_widened(model, paths.weights, settings.widening_noise, torch.Generator().manual_seed(settings.seed))
         return
     load = load_vgg16 if settings.start == "vgg16" else load_checkpoint
-    load(model, places.weights)
+    load(model, paths.weights)
 
 
-def taught_crops(settings: TrainingSettings, places: Places, crops: dict[str, Crops]) -> dict[str, Tensor] | None:
+def read_teachers(settings: TrainingSettings, paths: RunPaths, crops: dict[str, Crops]) -> dict[str, Tensor] | None:
     """The teachers' probabilities for the training crops: given, or computed and kept, for they take minutes."""
     if not settings.teacher_share or settings.teacher_matching == "batch":
         return None
-    if places.probabilities is not None:
-        return stored_probabilities(places.probabilities, crops, settings.classes)
-    path = places.out / TAUGHT
+    if paths.probabilities is not None:
+        return stored_probabilities(paths.probabilities, crops, settings.classes)
+    path = paths.out / TEACHER_PROBABILITIES
     with PartialState().main_process_first():
         if not path.is_file():
             partial = path.with_suffix(".partial")
             with clear_disk_errors(partial):
-                said = mean_probabilities(places.teacher, crops, settings, PartialState().device)
+                said = mean_probabilities(paths.teacher, crops, settings, PartialState().device)
                 save_file(said, partial)
                 partial.rename(path)
         return load_file(path)
 
 
-def matched_teachers(settings: TrainingSettings, places: Places, processor) -> Teachers | None:
+def matched_teachers(settings: TrainingSettings, paths: RunPaths, processor) -> Teachers | None:
     """The teachers that see every batch, or None where there are none."""
     if not settings.teacher_share or settings.teacher_matching == "stored":
         return None
-    return Teachers(places.teacher, settings.teacher_weights, processor, settings.classes)
+    return Teachers(paths.teacher, settings.teacher_weights, processor, settings.classes)
 
 
-def check_teachers(settings: TrainingSettings, places: Places) -> None:
+def check_teachers(settings: TrainingSettings, paths: RunPaths) -> None:
     """Raise ValueError where what the settings say of teachers and what the command line gives do not fit."""
-    given = [
-        name for name, value in (("--teacher", places.teacher), ("--probabilities", places.probabilities)) if value
-    ]
+    given = [name for name, value in (("--teacher", paths.teacher), ("--probabilities", paths.probabilities)) if value]
     if settings.teacher_share and len(given) != 1:
         raise ValueError(
             "teacher_share needs --teacher, the folders of checkpoints with the same classes, or --probabilities, a "
@@ -146,7 +143,7 @@ def check_teachers(settings: TrainingSettings, places: Places) -> None:
         )
     if given and not settings.teacher_share:
         raise ValueError(f"{given[0]} needs a teacher_share above 0")
-    if places.probabilities is not None and settings.teacher_matching == "batch":
+    if paths.probabilities is not None and settings.teacher_matching == "batch":
         raise ValueError("teacher_matching='batch' needs --teacher: stored --probabilities know no augmented image")
 
 
@@ -214,49 +211,49 @@ def start_record(
         },
         "left_out_classes": {name: crops.left_out for name, crops in images.crops.items() if crops.left_out},
         "steps": steps,
-        "steps_per_pass": round(float(images.weights().sum()) / settings.batch_size, 1),
+        "steps_per_epoch": round(float(images.weights().sum()) / settings.batch_size, 1),
     }
 
 
 def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:
-    """Steps of the run; a pass has as many images as are drawn on average."""
+    """Steps of the run; an epoch has as many images as are drawn on average."""
     if settings.steps is not None:
         return settings.steps
     assert settings.epochs is not None  # one of the two is given; the settings see to it
     return max(1, math.ceil(settings.epochs * float(images.weights().sum()) / settings.batch_size))
 
 
-def prepare(settings: TrainingSettings, places: Places) -> tuple[ExpressionTrainer, dict]:
+def prepare(settings: TrainingSettings, paths: RunPaths) -> tuple[ExpressionTrainer, dict]:
     """Read the images, build the network, and return the trainer and the start of `run.json`."""
-    check_teachers(settings, places)
-    settle(settings, places.out)
+    check_teachers(settings, paths)
+    settle(settings, paths.out)
     set_seed(settings.seed)
     model, processor = build_network(
         settings.network, settings.classes, settings.frozen_stages, **settings.network_options
     )
-    teachers = matched_teachers(settings, places, processor)
+    teachers = matched_teachers(settings, paths, processor)
     side = max(model.config.image_size, teachers.side if teachers else 0)
-    require_space(places.out, model)
-    train = read_split(settings, places, settings.corpora, "train")
-    held_out = read_split(settings, places, settings.held_out, "validation")
-    start_weights(model, processor, settings, places, train)
+    require_space(paths.out, model)
+    train = read_split(settings, paths, settings.corpora, "train")
+    held_out = read_split(settings, paths, settings.held_out, "validation")
+    start_weights(model, processor, settings, paths, train)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    taught = taught_crops(settings, places, train)
-    taught = taught and {name: said[used(train[name], settings)] for name, said in taught.items()}
+    said = read_teachers(settings, paths, train)
+    said = said and {name: of_all[used(train[name], settings)] for name, of_all in said.items()}
     train = {name: usable(c, settings) for name, c in train.items()}
-    images = TrainingImages(train, settings, 0, taught)
+    images = TrainingImages(train, settings, 0, said)
     steps = count_steps(settings, images)
     images.length = steps * settings.batch_size
     record = start_record(settings, model, images, held_out, steps)
-    batches = BatchMaker(images, processor, side, staged=torch.cuda.is_available() and not places.cpu)
+    batches = Collator(images, processor, side, staged=torch.cuda.is_available() and not paths.cpu)
     trainer = ExpressionTrainer(
         settings,
         held_out,
         batches,
         teachers,
         model=model,
-        args=training_arguments(settings, steps, places.out, places.workers, places.cpu),
+        args=training_arguments(settings, steps, paths.out, paths.workers, paths.cpu),
         train_dataset=images,
         data_collator=batches,
         processing_class=processor,
@@ -285,7 +282,7 @@ def finish(trainer: ExpressionTrainer, out: Path, record: dict) -> dict:
     return record
 
 
-def train(settings: TrainingSettings, places: Places) -> dict:
+def train(settings: TrainingSettings, paths: RunPaths) -> dict:
     """
     Train, or go on training, and return what `run.json` holds: best step, its held-out scores in %, counts, time.
 
@@ -293,25 +290,25 @@ def train(settings: TrainingSettings, places: Places) -> dict:
     process trains into, and for unreadable images,
     FileNotFoundError for a missing corpus, FloatingPointError for a loss that is not finite, OSError for a full disk.
     """
-    PartialState(cpu=places.cpu or not torch.cuda.is_available())  # joins the other processes, if there are any
-    with only_run(places.out):
-        return train_alone(settings, places)
+    PartialState(cpu=paths.cpu or not torch.cuda.is_available())  # joins the other processes, if there are any
+    with only_run(paths.out):
+        return train_alone(settings, paths)
 
 
-def train_alone(settings: TrainingSettings, places: Places) -> dict:
+def train_alone(settings: TrainingSettings, paths: RunPaths) -> dict:
     """`train`, in a folder that no other run writes to."""
-    trainer, record = prepare(settings, places)
-    start = newest_whole_checkpoint(places.out)
+    trainer, record = prepare(settings, paths)
+    start = newest_whole_checkpoint(paths.out)
     if trainer.is_world_process_zero():
         print(json.dumps(record), flush=True)
         if start:
             print(f"going on from {start.name}", flush=True)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     trainer.evaluate_last()
-    return finish(trainer, places.out, record) if trainer.is_world_process_zero() else record
+    return finish(trainer, paths.out, record) if trainer.is_world_process_zero() else record
 
 
-def add_places(parser: argparse.ArgumentParser) -> None:
+def add_paths(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there goes on")
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
@@ -325,13 +322,13 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
 
 
-def places_of(args: argparse.Namespace) -> Places:
-    return Places(**{name: getattr(args, name) for name in Places.__dataclass_fields__})
+def paths_of(args: argparse.Namespace) -> RunPaths:
+    return RunPaths(**{name: getattr(args, name) for name in RunPaths.__dataclass_fields__})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All flags of the command, which is also `gimefive train`."""
-    add_places(parser)
+    add_paths(parser)
     parser.add_argument("--recipe", type=Path, help="settings file, or the name of one in training/recipes")
     parser.add_argument("--push-to", metavar="REPO", help="push the model to this repository of the Hub afterwards")
     parser.add_argument("--private", action="store_true", help="of --push-to: make the repository private")
@@ -343,13 +340,13 @@ def run(args: argparse.Namespace) -> int:
     transformers_logging.set_verbosity_error()  # the Trainer's own warnings are about things decided here
     transformers_logging.disable_progress_bar()
     try:
-        changes, places = given_settings(args), places_of(args)
+        changes, paths = given_settings(args), paths_of(args)
         settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
-        record = train(settings, places)
+        record = train(settings, paths)
         if args.push_to and PartialState().is_main_process:
             from gimefive_hf.publishing.models import push
 
-            print(push(places.out / "model", args.push_to, private=args.private))
+            print(push(paths.out / "model", args.push_to, private=args.private))
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         print(f"training.train: {error}", file=sys.stderr)
         return 2

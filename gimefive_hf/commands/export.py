@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-view",
         action="store_true",
-        help="note that one pass per face is made, without averaging over mirrored or zoomed views: faster and a "
+        help="note that one pass per face is made, without test-time augmentation (mirrored or zoomed): faster and a "
         "little less accurate",
     )
     parser.add_argument("--int8", action="store_true", help="quantise; needs --calibration")

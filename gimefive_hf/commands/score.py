@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-view",
         action="store_true",
-        help="one pass per face, without averaging over mirrored or zoomed views: faster and a little less accurate",
+        help="one pass per face, no test-time augmentation (mirrored or zoomed views): faster, a little less accurate",
     )
     parser.add_argument(
         "--crops",

@@ -19,15 +19,6 @@ def line_width(image: NDArray[np.uint8]) -> int:
     return max(1, round(min(image.shape[:2]) / 240))
 
 
-def draw_landmarks(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A copy with the 68 points (68, 2) as dots whose size follows the size of the face."""
-    canvas = image.copy()
-    radius = max(1, round(float(np.ptp(landmarks[:, 0])) / 90))
-    for x, y in landmarks.round().astype(int).tolist():
-        cv2.circle(canvas, (x, y), radius, LANDMARK_COLOR, -1, cv2.LINE_AA)
-    return canvas
-
-
 def color_map(heat: NDArray[np.float32], name: str = "inferno") -> NDArray[np.uint8]:
     """Heat map float (H, W) in [0, 1] → RGB (H, W, 3). Raises ValueError for an unknown colour map."""
     if name not in COLOR_MAPS:

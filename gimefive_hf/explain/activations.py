@@ -5,12 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
-from .layers import SinglePass, as_maps, feature_layer, scale_maps
-
-
-def layer_names(model: GiMeFiveForImageClassification) -> list[str]:
-    """Names of all layers of the feature extractor, such as "stages.0" or "stages.2.convs.0"."""
-    return [name for name, _ in model.gimefive.named_modules() if name]
+from .layers import SinglePass, feature_layer, reshape_transform, scale_maps
 
 
 def named_layer(model: GiMeFiveForImageClassification, layer: str) -> nn.Module:
@@ -28,7 +23,7 @@ def feature_maps(model: GiMeFiveForImageClassification, pixel_values: Tensor, la
 
     Args:
         pixel_values: float (n, c, H, W).
-        layer: one of `layer_names`; None for the last feature map.
+        layer: name of a layer, such as "stages.0" or "stages.2.convs.0"; None for the last feature map.
 
     Returns:
         float32 (n, channels, h, w), as the layer gave them.
@@ -45,7 +40,7 @@ def feature_maps(model: GiMeFiveForImageClassification, pixel_values: Tensor, la
     if not seen or not isinstance(seen[0], Tensor) or seen[0].ndim not in (3, 4):
         got = "nothing" if not seen else getattr(seen[0], "shape", type(seen[0]).__name__)
         raise ValueError(f"expected a feature map from layer {layer!r}; got {got}")
-    return as_maps(network.model, seen[0]).float().cpu().numpy()
+    return reshape_transform(network.model, seen[0]).float().cpu().numpy()
 
 
 def mean_activation(
@@ -55,7 +50,7 @@ def mean_activation(
     Mean over the channels of the absolute activation, float32 (n, H, W) in [0, 1]; the same for every class.
 
     Args:
-        layer: one of `layer_names`; None for the last feature map.
+        layer: name of a layer, such as "stages.0" or "stages.2.convs.0"; None for the last feature map.
     """
     maps = torch.from_numpy(feature_maps(model, pixel_values, layer)).abs().mean(dim=1)
     return scale_maps(maps, pixel_values.shape[-2:])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
-from .layers import as_maps, scale_maps
+from .layers import reshape_transform, scale_maps
 
 
 def cam_obstacle(model: GiMeFiveForImageClassification, features) -> str | None:
@@ -29,7 +29,7 @@ def cam_obstacle(model: GiMeFiveForImageClassification, features) -> str | None:
         )
     pooled, last = features.pooler_output, features.last_hidden_state
     if last.ndim == 4:
-        maps = as_maps(model, last)
+        maps = reshape_transform(model, last)
         means = maps.mean(dim=(2, 3))
         if means.shape == pooled.shape and torch.allclose(means, pooled, rtol=1e-3, atol=1e-4 * pooled.abs().max()):
             return None
@@ -71,7 +71,7 @@ def cam_from_features(
     obstacle = cam_obstacle(model, features)
     if obstacle:
         raise ValueError(obstacle)
-    maps = as_maps(model, features.last_hidden_state).detach()
+    maps = reshape_transform(model, features.last_hidden_state).detach()
     maps = torch.einsum("nchw,nc->nhw", maps, linear_weights(model)[targets].to(maps.dtype))
     return scale_maps(maps.relu() if relu else maps, size)
 

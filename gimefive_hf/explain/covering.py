@@ -35,33 +35,8 @@ class Covered:
     scores: NDArray[np.float32]
 
 
-def cover(crop: NDArray[np.uint8], landmarks: NDArray[np.float32], part: str) -> NDArray[np.uint8]:
-    """
-    The crop with one part under the mean colour of the cheeks.
-
-    Args:
-        crop: uint8 RGB (height, width, 3).
-        landmarks: float (68, 2), x and y in pixels of the crop.
-        part: one of `REGIONS`, background excepted.
-
-    Raises:
-        ValueError: for an unknown part, or one that lies outside the crop.
-    """
-    check_part(part)
-    regions = region_map(landmarks, crop.shape[:2])
-    if not (regions == REGIONS.index(part)).any():
-        raise ValueError(f"the {part} lie outside the crop, so they cannot be covered")
-    return paint(crop, regions, part)
-
-
-def check_part(part: str) -> None:
-    """Raise ValueError for what is no part of a face."""
-    if part not in REGIONS or part == "background":
-        raise ValueError(f"part must be one of {', '.join(REGIONS[:-1])}; got {part!r}")
-
-
 def paint(crop: NDArray[np.uint8], regions: NDArray[np.uint8], part: str) -> NDArray[np.uint8]:
-    """As `cover`, with the `region_map` of the crop, for a part that is in it."""
+    """The crop with one part of its `region_map`, a part that is in it, under the mean colour of the cheeks."""
     mask = (regions == REGIONS.index(part)).astype(np.float32)
     cheeks = regions == REGIONS.index("cheeks")
     skin = crop[cheeks if cheeks.any() else mask == 0].mean(0)
@@ -83,9 +58,13 @@ def cover_parts(
         landmarks: float (68, 2) in pixels of the crop, as of `FaceCrop.to_crop` or `crop_landmarks`.
         score_crops: uint8 RGB crops → probabilities (n, classes), such as `ExpressionRecognizer.score_crops`.
         parts: names out of `REGIONS`; those that lie outside the crop are left out of the answer.
+
+    Raises:
+        ValueError: for an unknown part.
     """
-    for part in parts:
-        check_part(part)
+    unknown = [part for part in parts if part not in REGIONS or part == "background"]
+    if unknown:
+        raise ValueError(f"parts must be some of {', '.join(REGIONS[:-1])}; got {', '.join(unknown)}")
     regions = region_map(landmarks, crop.shape[:2])
     inside = [part for part in parts if (regions == REGIONS.index(part)).any()]
     crops = [paint(crop, regions, part) for part in inside]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from .cam import cam_from_features, cam_obstacle, single_pass_features
-from .layers import SinglePass, as_maps, feature_layer, scale_maps
+from .layers import SinglePass, feature_layer, reshape_transform, scale_maps
 
 
 def grad_cam(
@@ -56,7 +56,7 @@ def layer_cam(
     Layer-CAM; options as in `grad_cam`, and
 
     Args:
-        layer: name of another layer (`explain_activations.layer_names`), for the finer maps that the method is for.
+        layer: name of another layer, such as "stages.2", for the finer maps that the method is for.
     """
     return run_package("LayerCAM", model, pixel_values, targets, aug_smooth, eigen_smooth, layer)
 
@@ -84,7 +84,7 @@ def run_package(
 
         place = named_layer(network.model, layer)
     network.cut_at(place)
-    method = getattr(package, name)(network, [place], reshape_transform=lambda t: as_maps(network.model, t))
+    method = getattr(package, name)(network, [place], reshape_transform=lambda t: reshape_transform(network.model, t))
     with torch.enable_grad():
         heat = method(pixel_values, [ClassifierOutputTarget(t) for t in targets], aug_smooth, eigen_smooth)
     method.activations_and_grads.release()

@@ -44,7 +44,7 @@ def feature_layer(model: GiMeFiveForImageClassification) -> nn.Module:
     return model.cam_layer
 
 
-def as_maps(model: GiMeFiveForImageClassification, features: Tensor) -> Tensor:
+def reshape_transform(model: GiMeFiveForImageClassification, features: Tensor) -> Tensor:
     """
     Features of any layout as (n, c, h, w): convolutional maps as they are, maps with channels last turned, tokens
     (n, prefix + h·w, c) without their prefix (class and register tokens) and as a grid.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..explain.cam import cam_obstacle, linear_weights
-from ..explain.layers import as_maps
+from ..explain.layers import reshape_transform
 from ..modeling_gimefive import GiMeFiveForImageClassification
 from ..tables import beside, check_output
 from ..version import __version__
@@ -41,7 +41,7 @@ class ExportedNetwork(nn.Module):
         logits, features = self.model.classify(pixel_values)
         if not self.has_maps:
             return logits
-        maps = as_maps(self.model, features.last_hidden_state)
+        maps = reshape_transform(self.model, features.last_hidden_state)
         return logits, torch.einsum("nchw,lc->nlhw", maps, linear_weights(self.model))
 
 

@@ -55,7 +55,7 @@ def text_size(image: NDArray[np.uint8]) -> int:
 
 
 def draw_points(canvas: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> None:
-    """Dots at (68, 2), as `drawing.draw_landmarks` but in place."""
+    """Dots at (68, 2), whose size follows the size of the face, in place."""
     radius = max(1, round(float(np.ptp(landmarks[:, 0])) / 90))
     for x, y in landmarks.round().astype(int).tolist():
         cv2.circle(canvas, (x, y), radius, LANDMARK_COLOR, -1, cv2.LINE_AA)

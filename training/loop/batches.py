@@ -1,9 +1,9 @@
 """
 Training batches: which images, in which order, augmented how. Every random number comes from (seed, position).
 
-A run is one long sequence of positions 0, 1, 2, …; passes over the images follow each other in it without a gap. The
-order of a pass depends on (seed, number of the pass), the augmentation of a batch on (seed, position of its first
-image). So a resumed run sees what an unbroken one would, and it does not matter how many workers make the batches.
+A run is one long sequence of positions 0, 1, 2, …; epochs follow each other in it without a gap. The order of an epoch
+depends on (seed, its number), the augmentation of a batch on (seed, position of its first image). So a resumed
+run sees what an unbroken one would, and it does not matter how many workers make the batches.
 """
 
 import bisect
@@ -24,14 +24,14 @@ MIN_VOTES = 5  # FER+ votes for one of the labels, below which an image's votes 
 NEUTRAL_SHARE_OF_SIX = 1 / 6  # with six classes a vote for neutral is one sixth of a vote for each
 
 
-def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None = None) -> Tensor:
+def targets_of(crops: Crops, settings: TrainingSettings, teacher_probabilities: Tensor | None = None) -> Tensor:
     """
     Soft targets (n, classes): the label, mixed with the annotators' votes and with a second label,
     smoothed, mixed with what a teacher says.
 
     With six classes, neutral faces and votes for neutral are spread evenly over the six; neutral faces, of which a
-    teacher of six classes knows nothing, keep that. `taught` are the teacher's probabilities (n, classes), or, with
-    seven classes, (n, 6) of a teacher of the six emotions; NEUTRAL keeps its share then.
+    teacher of six classes knows nothing, keep that. `teacher_probabilities` are (n, classes), or, with seven classes,
+    (n, 6) of a teacher of the six emotions; NEUTRAL keeps its share then.
     """
     targets = F.one_hot(crops.labels, len(LABELS)).float()
     counted = crops.votes.sum(1) >= MIN_VOTES
@@ -45,14 +45,15 @@ def targets_of(crops: Crops, settings: TrainingSettings, taught: Tensor | None =
         six = torch.cat([targets[:, :NEUTRAL], targets[:, NEUTRAL + 1 :]], dim=1)
         targets = six + NEUTRAL_SHARE_OF_SIX * targets[:, NEUTRAL : NEUTRAL + 1]
     targets = (1 - settings.label_smoothing) * targets + settings.label_smoothing / targets.shape[1]
-    if taught is None:
+    if teacher_probabilities is None:
         return targets
-    if taught.shape[1] == settings.classes:
+    if teacher_probabilities.shape[1] == settings.classes:
         known = crops.labels < settings.classes
     else:  # a teacher of the six emotions, for seven classes: it tells how the share that is not neutral divides
         known = torch.ones_like(crops.labels, dtype=torch.bool)
-        taught = with_neutral(taught, targets)
-    targets[known] = (1 - settings.teacher_share) * targets[known] + settings.teacher_share * taught[known]
+        teacher_probabilities = with_neutral(teacher_probabilities, targets)
+    share = settings.teacher_share
+    targets[known] = (1 - share) * targets[known] + share * teacher_probabilities[known]
     return targets
 
 
@@ -83,10 +84,11 @@ class TrainingImages(Dataset):
         crops: dict[str, Crops],
         settings: TrainingSettings,
         length: int,
-        taught: dict[str, Tensor] | None = None,
+        teacher_probabilities: dict[str, Tensor] | None = None,
     ):
         self.crops = crops
-        self.targets = {name: targets_of(c, settings, (taught or {}).get(name)) for name, c in self.crops.items()}
+        said = teacher_probabilities or {}
+        self.targets = {name: targets_of(c, settings, said.get(name)) for name, c in self.crops.items()}
         self.starts = np.cumsum([0, *(len(c) for c in self.crops.values())]).tolist()
         self.settings = settings
         self.length = length
@@ -98,7 +100,7 @@ class TrainingImages(Dataset):
         return item
 
     def weights(self) -> Tensor:
-        """Expected number of times that each image comes in a pass, (n,)."""
+        """Expected number of times that each image comes in an epoch, (n,)."""
         parts = []
         for name, crops in self.crops.items():
             counts = torch.bincount(crops.labels, minlength=len(LABELS)).double()
@@ -109,7 +111,7 @@ class TrainingImages(Dataset):
         return torch.cat(parts)
 
 
-class PassSampler(Sampler):
+class EpochSampler(Sampler):
     """Yields (position, number of the image) for the whole run; see the module's text."""
 
     def __init__(self, images: TrainingImages):
@@ -121,8 +123,8 @@ class PassSampler(Sampler):
     def __len__(self) -> int:
         return len(self.images)
 
-    def draw_pass(self, number: int) -> list[int]:
-        """An image of weight 1.3 comes once or, in 30 % of the passes, twice; the order is random."""
+    def draw_epoch(self, number: int) -> list[int]:
+        """An image of weight 1.3 comes once or, in 30 % of the epochs, twice; the order is random."""
         generator = torch.Generator().manual_seed(self.images.settings.seed * 100_000 + number)
         extra = torch.rand(len(self.weights), generator=generator, dtype=torch.float64)
         repeats = (self.weights + extra).floor().long()
@@ -132,7 +134,7 @@ class PassSampler(Sampler):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         position, number = 0, 0
         while position < len(self):
-            for image in self.draw_pass(number):
+            for image in self.draw_epoch(number):
                 yield position, image
                 position += 1
                 if position == len(self):
@@ -140,7 +142,7 @@ class PassSampler(Sampler):
             number += 1
 
 
-class BatchMaker:
+class Collator:
     """
     Collates (position, image) items into `pixel_values` (n, 3, side, side) and soft `targets` (n, classes).
 

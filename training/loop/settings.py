@@ -121,7 +121,7 @@ class TrainingSettings:
     mixup_alpha: Number = described(0.2, "of the Beta distribution of mixup", POSITIVE)
     # Optimisation
     steps: int | None = described(None, "optimiser steps; or give epochs", POSITIVE)
-    epochs: Number | None = described(None, "passes over the training images; or give steps", POSITIVE)
+    epochs: Number | None = described(None, "over the training images; or give steps", POSITIVE)
     batch_size: int = described(128, "images per step, over all processes", POSITIVE)
     optimizer: Literal["adamw", "adam", "sgd"] = described("adamw", "adamw, adam or sgd (Nesterov momentum 0.9)")
     learning_rate: Number = described(1e-3, "peak learning rate", POSITIVE)

@@ -2,7 +2,7 @@
 Several teachers of one student, matched on the very batch that the student sees, augmented and mixed up.
 
 Beyer et al. 2022 ("a good teacher is patient and consistent") call it function matching: what is learnt is the
-teachers' function of the pixels, not their opinion of an image, so it goes on for as many passes as there is time for.
+teachers' function of the pixels, not their opinion of an image, so it goes on for as many epochs as there is time for.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from gimefive_hf.loading import load_checkpoint
 
 from ..corpora.crops import LABELS
 from .batches import with_neutral
-from .taught import shares
+from .teacher_probabilities import shares
 
 
 class Teacher(nn.Module):

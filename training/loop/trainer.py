@@ -25,7 +25,7 @@ from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import write_whole
 
 from ..corpora.crops import Crops
-from .batches import BatchMaker, PassSampler
+from .batches import Collator, EpochSampler
 from .checkpoints import COMPLETE, complete_checkpoints, damage, kept_best, write_digests
 from .curves import draw_curves, write_curves
 from .disk import clear_disk_errors
@@ -66,7 +66,7 @@ class ExpressionTrainer(Trainer):
         self,
         settings: TrainingSettings,
         held_out: dict[str, Crops],
-        batches: BatchMaker,
+        batches: Collator,
         teachers: Teachers | None = None,
         **kwargs,
     ):
@@ -83,8 +83,8 @@ class ExpressionTrainer(Trainer):
 
     # Data, loss, optimiser
 
-    def _get_train_sampler(self, train_dataset=None) -> PassSampler:
-        return PassSampler(self.train_dataset)
+    def _get_train_sampler(self, train_dataset=None) -> EpochSampler:
+        return EpochSampler(self.train_dataset)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Cross-entropy with soft targets. Raises FloatingPointError, with advice, for a loss that is not finite."""
@@ -93,9 +93,9 @@ class ExpressionTrainer(Trainer):
         x, targets = inputs["pixel_values"], inputs["targets"]
         if self.teachers is not None:
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.settings.bf16):
-                taught = self.teachers(x, targets)
+                said = self.teachers(x, targets)
             share = self.settings.teacher_share
-            targets = (1 - share) * targets + share * taught
+            targets = (1 - share) * targets + share * said
         x = resized(x, self.model.config.image_size)
         if self.settings.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)

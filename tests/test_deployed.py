@@ -67,6 +67,33 @@ def test_tables_say_what_is_missing():
     assert pose_rows(store, "gimefive").empty
 
 
+def test_aligned_crops_of_other_images_are_told_by_their_number():
+    told = [("raf-db", 8), ("aggregate", 8), ("affectnet", 4)]
+    rows = [
+        {"corpus": corpus, "protocol": "detected", "metric": metric, "value": 0.5, "n_scored": n, "n_total": n}
+        for corpus, n in told
+        for metric in ("faces_found", "accuracy_of_all")
+    ]
+    rows += [
+        {"corpus": corpus, "protocol": "aligned", "metric": "accuracy", "value": 0.75, "n_scored": 8, "n_total": 8}
+        for corpus, _ in told
+    ]
+    common = {
+        "model": "gimefive",
+        "split": "test",
+        "subset": "full",
+        "classes": 6,
+        "class": "",
+        "low": 0.25,
+        "high": 1.0,
+    }
+    store = make_store([("detected", "a", "fear")])
+    results = pd.DataFrame(rows).assign(**common)
+    line = next(line for line in deployed(replace(store, results=results)).splitlines() if "aligned" in line)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:] == ["75.0 [25.0, 100.0]", "–", "75.0 [25.0, 100.0]", "75.0 [25.0, 100.0] of 8"]
+
+
 def test_poses_of_a_made_face():
     points = np.zeros((1, 68, 2), np.float32)
     points[0, LANDMARK_GROUPS["right eye"]], points[0, LANDMARK_GROUPS["left eye"]] = (30, 40), (70, 40)

@@ -30,9 +30,11 @@ def deployed(store: Store) -> str:
         name = f"**{model}**" if model == FLAGSHIP else model
         rows.append([name, *[percent(deployed_row(store, model, c)) for c in DEPLOYED]])
         if model.startswith(FLAGSHIP):
-            rows.append(
-                [f"{model}, given as aligned crops", *[percent(find_row(store, model, corpus=c)) for c in DEPLOYED]]
-            )
+            aligned = {c: find_row(store, model, corpus=c) for c in DEPLOYED}
+            # of other images than the column's, as where only a sample went into scenes, the number is said
+            other = {c for c, row in aligned.items() if row is not None and c in found and row["n_total"] != sizes[c]}
+            cells = [percent(row, n=c in other) for c, row in aligned.items()]
+            rows.append([f"{model}, given as aligned crops", *cells])
     if not rows:
         return "_The store has no model that went the way of a photo yet._"
     shares = [deployed_row(store, FLAGSHIP, c, "faces_found") for c in DEPLOYED]

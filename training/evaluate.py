@@ -12,7 +12,6 @@ strengths. Nothing is augmented, and nothing is selected here.
 """
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 
 from .corpora import Crops, keep_classes, load_corpus, to_tensors
+from .loop.run_folder import git_commit
 from .testing.detections import HARD_WAYS, Way, find_faces, to_tensor
 from .testing.scenes import scene_seed
 from .testing.scorers import Evaluated, Scorer, load_scorer
@@ -131,13 +131,6 @@ SCORE: dict[str, Callable[[Scorer, Crops, int], Iterator[pd.DataFrame]]] = {
 }
 
 
-def current_commit() -> str:
-    """Short hash of the checked-out commit, "-dirty" if tracked files differ from it; "unknown" outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
-    return result.stdout.strip() if result.returncode == 0 else "unknown"
-
-
 def tested_with(classes: int) -> list[str]:
     """The corpora that a model of so many classes is tested on."""
     return [*corpora_with(test=True), *(corpora_with(neutral_test=True) if classes > len(EMOTIONS) else ())]
@@ -154,7 +147,7 @@ def make_facts(scorer: Evaluated) -> ModelFacts:
         classes=scorer.classes,
         recipe=description.recipe,
         licence=description.licence,
-        commit=current_commit(),
+        commit=git_commit(7) or "unknown",
         date=date.today().isoformat(),
     )
 

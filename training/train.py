@@ -15,18 +15,14 @@ best averaged weights on the held-out images, ready for `from_pretrained` and fo
 import argparse
 import json
 import math
-import platform
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import logging as transformers_logging
@@ -39,11 +35,12 @@ from .corpora.second_labels import read_second_labels, second_labels_of
 from .loop.batches import Collator, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
+from .loop.run_folder import only_run, settle, start_record
 from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
 from .loop.teacher_probabilities import mean_probabilities, stored_probabilities
 from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
-from .networks.catalogue import build_network, load_checkpoint, load_vgg16, trainable_parameters
+from .networks.catalogue import build_network, load_checkpoint, load_vgg16
 from .networks.widening import load_widened
 
 TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
@@ -145,74 +142,6 @@ def check_teachers(settings: TrainingSettings, paths: RunPaths) -> None:
         raise ValueError(f"{given[0]} needs a teacher_share above 0")
     if paths.probabilities is not None and settings.teacher_matching == "batch":
         raise ValueError("teacher_matching='batch' needs --teacher: stored --probabilities know no augmented image")
-
-
-@contextmanager
-def only_run(out: Path) -> Iterator[None]:
-    """Hold the run's folder, or raise ValueError if another process trains into it. Processes of one run share it."""
-    out.mkdir(parents=True, exist_ok=True)
-    if not PartialState().is_main_process:
-        yield
-        return
-    lock = FileLock(out / ".lock", timeout=0)  # released by the kernel when the process dies
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"another process is training into {out}; wait for it or choose another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def settle(settings: TrainingSettings, out: Path) -> None:
-    """Save the settings with the run, or raise ValueError if the folder holds a run with other ones."""
-    path = out / "settings.json"
-    if path.is_file():
-        earlier = make_settings(json.loads(path.read_text()), str(path)).to_dict()
-        now = settings.to_dict()
-        changed = [f"{key} was {earlier[key]!r}, is {now[key]!r}" for key in now if earlier[key] != now[key]]
-        if changed:
-            raise ValueError(f"{out} holds a run with other settings ({'; '.join(changed)}); choose another --out")
-    elif PartialState().is_main_process:
-        settings.save(path)
-
-
-def git_commit() -> str | None:
-    """The commit of the code, with a mark if the working tree differs from it; None outside a repository."""
-    folder = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=folder, capture_output=True, text=True
-    )
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def start_record(
-    settings: TrainingSettings, model, images: TrainingImages, held_out: dict[str, Crops], steps: int
-) -> dict:
-    """What `run.json` says of a run before it begins."""
-    import transformers
-
-    return {
-        "commit": git_commit(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
-        "device": torch.cuda.get_device_name() if PartialState().device.type == "cuda" else "cpu",
-        "processes": PartialState().num_processes,
-        "threads": torch.get_num_threads(),
-        "trainable_parameters": trainable_parameters(model),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "training_images": {name: len(crops) for name, crops in images.crops.items()},
-        "held_out_images": {
-            name: len(crops.select(crops.labels < settings.classes)) for name, crops in held_out.items()
-        },
-        "left_out_classes": {name: crops.left_out for name, crops in images.crops.items() if crops.left_out},
-        "steps": steps,
-        "steps_per_epoch": round(float(images.weights().sum()) / settings.batch_size, 1),
-    }
 
 
 def count_steps(settings: TrainingSettings, images: TrainingImages) -> int:

@@ -1,5 +1,7 @@
 """Markdown about the labels themselves: other annotators' opinions, and FER2013 as its field reports it."""
 
+from typing import Any
+
 import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
@@ -125,7 +127,7 @@ def neutral_elsewhere(store: Store) -> str:
     rows, shown = [], ("happiness", NEUTRAL)
     for corpus in corpora_with(neutral_test=True):
         for model in order_models(store):
-            where = {"corpus": corpus, "classes": len(EMOTIONS) + 1}
+            where: dict[str, Any] = {"corpus": corpus, "classes": len(EMOTIONS) + 1}
             accuracy = find_row(store, model, **where)
             if accuracy is not None:
                 recalls = [

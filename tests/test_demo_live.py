@@ -105,30 +105,18 @@ def test_client_video(demo, tmp_path):
     assert files_in(demo[1]) == []
 
 
-def test_smoothing_lags_behind_nothing(demo):
-    """A step stays where it is, whatever the frame rate, and a constant stays the same."""
-    from clip_story import smooth
-
-    times = np.arange(100) / 25
-    step = (times >= 2).astype(float)[:, None] * [1.0, 0.5]
-    even = smooth(times, step)
-    crossing = times[np.argmax(even[:, 0] >= 0.5)]
-    assert crossing == pytest.approx(2, abs=0.05)
-    assert even[:, 0] + even[::-1, 0][: len(times)] == pytest.approx(np.ones(100), abs=0.06)
-    assert smooth(times, np.full((100, 1), 0.3)) == pytest.approx(np.full((100, 1), 0.3))
-
-
 def test_a_clip_in_words(demo):
     import pandas as pd
-    from clip_story import smooth_table, story
+    from clip_story import name_unclear, story
 
     happy = np.zeros(100)
     happy[40:80] = 1
-    columns = {"happiness": happy, "anger": 1 - happy, "happiness_smooth": 0.0, "anger_smooth": 0.0}
-    table = pd.DataFrame({"time": np.arange(100) / 10, "person": 1, "emotion": "", "confidence": 0.0, **columns})
-    smoothed = smooth_table(table, ["happiness", "anger"], 0.5)
-    assert story(smoothed) == "anger 60 % of the time, happiness 40 %; 2 changes"
-    assert story(smoothed[:30]) == "anger > 99 % of the time; no change"
+    emotion = np.where(happy > 0, "happiness", "anger")
+    table = pd.DataFrame({"time": np.arange(100) / 10, "person": 1, "emotion": emotion, "confidence": 0.9})
+    assert story(table) == "anger 60 % of the time, happiness 40 %; 2 changes"
+    assert story(table[:30]) == "anger > 99 % of the time; no change"
+    table.loc[:19, "confidence"] = 0.4
+    assert "no clear emotion 20 %" in story(name_unclear(table, 0.5))
 
 
 def test_client_frame(demo, astronaut):

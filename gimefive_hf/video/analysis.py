@@ -23,6 +23,7 @@ from ..faces.detections import Detection
 from ..faces.tracking import FaceTracker
 from ..recognizer import ExpressionRecognizer, Face
 from ..runtimes.predictor import Predictor, predict_and_explain_crops
+from .centring import centred
 from .files import VideoFrame, VideoReader
 from .outputs import VideoOutputs
 from .people import FrameResult, Person, PersonBook
@@ -199,6 +200,7 @@ def annotate_video(
     every: int = 1,
     average_views: bool = False,
     time_constant: float = 0.3,
+    centre: bool = False,
     audio: bool = True,
     max_seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -210,6 +212,8 @@ def annotate_video(
     Args:
         output: .mp4 with boxes, names, bars, and what `explain` and `landmarks` ask for; the original times and sound.
         timeline: .csv or .parquet, one row per analysed frame and person, see `timeline`.
+        centre: smooth around each moment instead, with what comes as with what was, so that names do not lag; then
+            `time_constant` counts for nothing.
         max_seconds: stop there.
         stop: asked before every frame; True ends the work, and what was done so far is kept as whole files.
         progress: called with the number of frames done and the estimate of all, which may be None.
@@ -233,6 +237,8 @@ def annotate_video(
             batch_size=size,
         )
         results = prefetch(leaving_a_core(results, recognizer.predictor), size)
+        if centre:
+            results = centred(results)
         outputs: VideoOutputs | None = None
         try:
             outputs = VideoOutputs(recognizer, reader, output, timeline, landmarks, audio)

@@ -25,7 +25,8 @@ def draw_people(
     """
     A copy of the frame, uint8 RGB (height, width, 3), with everybody's results.
 
-    A panel with the six bars stands beside its face where it covers no other face; else only the name is shown.
+    A panel with the bars stands beside its face, or in a corner over the face's own rim, where it covers no other
+    face; else only the name is shown.
     """
     canvas = image.copy()
     for person in people:
@@ -37,9 +38,10 @@ def draw_people(
     size = text_size(image)
     taken: list[Box] = [person.face.box for person in people]
     for person in people:
-        color = EMOTION_COLORS.get(person.emotion, OTHER_COLOR)
+        color = EMOTION_COLORS.get(person.label, OTHER_COLOR)
         draw_box(canvas, person.face.box, color)
-        draw_name(canvas, f"{person.number} {person.emotion} {person.confidence:.0%}", person.face.box, color, size)
+        sure = f" {person.confidence:.0%}" if person.label == person.emotion else ""
+        draw_name(canvas, f"{person.number} {person.label}{sure}", person.face.box, color, size)
         if bars:
             place = panel_place(person.face.box, taken, panel_size(tuple(person.smoothed), size), canvas.shape)
             if place is not None:
@@ -114,7 +116,10 @@ def panel_size(names: tuple[str, ...], size: int) -> tuple[int, int]:
 def panel_place(
     box: Box, taken: Sequence[Box], panel: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[int, int] | None:
-    """Top left corner of the panel: right of the face, or left, or below; None where it fits nowhere."""
+    """
+    Top left corner of the panel: right of the face, or left, or below, or in the corner of the frame that covers least
+    of the face's middle; None where it fits nowhere without covering what else is `taken`.
+    """
     width, height = panel
     x, y, w, h = box
     gap = 6
@@ -128,7 +133,12 @@ def panel_place(
         inside = left >= 0 and top >= 0 and left + width <= shape[1] and top + height <= shape[0]
         if inside and all(overlap((left, top, width, height), other)[1] < 0.02 for other in taken):
             return left, top
-    return None
+    others = [other for other in taken if other != box]
+    middle = (x + w / 5, y + h / 5, 3 * w / 5, 3 * h / 5)
+    right, bottom = shape[1] - width - gap, shape[0] - height - gap
+    corners = [(gap, bottom), (right, bottom), (right, gap), (gap, gap)] if min(right, bottom) >= gap else []
+    free = [at for at in corners if all(overlap((*at, width, height), other)[1] < 0.02 for other in others)]
+    return min(free, key=lambda at: overlap((*at, width, height), middle)[1], default=None)
 
 
 def draw_bars(canvas: NDArray[np.uint8], scores: dict[str, float], place: tuple[int, int], size: int) -> None:

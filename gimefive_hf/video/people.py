@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recognizer import Face
+from ..recognizer import NO_CLEAR_EMOTION, Face
 from .files import VideoFrame
 from .smoothing import ScoreSmoother
 
@@ -34,6 +34,11 @@ class Person:
     def confidence(self) -> float:
         """The smoothed score of `emotion`."""
         return self.smoothed[self.emotion]
+
+    @property
+    def label(self) -> str:
+        """`emotion`, or "no clear emotion" where its score is under the model's threshold."""
+        return self.emotion if self.confidence >= self.face.threshold else NO_CLEAR_EMOTION
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What happened in a clip: scores smoothed around each moment, in words, and as lines that follow the playback."""
+"""What happened in a clip: in words, and as lines that follow the playback."""
 
 import html
 from collections.abc import Sequence
@@ -10,40 +10,17 @@ from numpy.typing import NDArray
 from stage import color_of
 from words import percent
 
-# Standard deviation in seconds: a smile takes half a second to come.
-SMOOTHING = 0.25
-UNCLEAR = "no clear expression"
+from gimefive_hf.recognizer import NO_CLEAR_EMOTION
+
 # A name that holds for less is no change.
 SHORTEST = 0.3
 WIDTH, HEIGHT, MAX_POINTS = 1000, 170, 400
 
 
-def smooth(times: NDArray[np.float64], scores: NDArray[np.float64], sigma: float = SMOOTHING) -> NDArray[np.float64]:
-    """
-    Weighted means around each moment: as much of what comes as of what was, so that nothing lags behind.
-
-    Args:
-        times: seconds (n,), rising.
-        scores: (n, classes).
-    """
-    result = np.empty_like(scores)
-    for index, time in enumerate(times):
-        low, high = np.searchsorted(times, (time - 3 * sigma, time + 3 * sigma))
-        weights = np.exp(-(((times[low:high] - time) / sigma) ** 2) / 2)
-        result[index] = weights @ scores[low:high] / weights.sum()
-    return result
-
-
-def smooth_table(table: pd.DataFrame, emotions: Sequence[str], threshold: float) -> pd.DataFrame:
-    """The timeline with `_smooth`, `emotion` and `confidence` made anew from what comes before and after each frame."""
-    table = table.copy()
-    for _, rows in table.dropna(subset=["person"]).groupby("person"):
-        smoothed = smooth(rows["time"].to_numpy(), rows[list(emotions)].to_numpy(float))
-        table.loc[rows.index, [f"{name}_smooth" for name in emotions]] = smoothed
-        table.loc[rows.index, "confidence"] = smoothed.max(1)
-        names = np.array(emotions, object)[smoothed.argmax(1)]
-        table.loc[rows.index, "emotion"] = np.where(smoothed.max(1) >= threshold, names, UNCLEAR)
-    return table
+def name_unclear(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """The timeline with "no clear emotion" where the highest smoothed score is under `threshold`."""
+    named = table["emotion"].where(~(table["confidence"] < threshold), NO_CLEAR_EMOTION)
+    return table.assign(emotion=named)
 
 
 def story(rows: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import gradio as gr
 import pandas as pd
-from clip_story import smooth_table, story_html
+from clip_story import name_unclear, story_html
 from gradio.data_classes import FileData
 from server.uploads import NotAnUploadError, Uploads
 
@@ -29,7 +29,8 @@ ABOUT_EXAMPLE = (
     "and into surprise."
 )
 # The page keeps the clip, and sends it anew with each analysis: nothing stays on the server between them.
-SEND_CLIP = "(_, ...settings) => window.gimefive.sendClip(settings)"
+SEND_CLIP = "(_, __, ...settings) => window.gimefive.sendClip(settings)"
+USE_EXAMPLE = "(...settings) => window.gimefive.useExampleClip(settings)"
 CHOOSER = f"""<label class="chooser"><input type="file" id="clip-file" accept="video/*,.mkv,.avi,.webm">
 <span><b>Choose a clip</b>, or drop it here</span>
 <small>The first {MAX_SECONDS} seconds are taken, up to 20 MB.</small></label>
@@ -62,6 +63,7 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
         with gr.Column(elem_id="clip-input", min_width=0):
             gr.HTML(CHOOSER, elem_id="clip-chooser", padding=False)
             clip = Clip(elem_classes="unseen", label="clip").kept_in(uploads)
+            shown = gr.Textbox(elem_classes="unseen", label="example clip")
             with gr.Row():
                 start = gr.Button("Analyse", variant="primary", elem_id="clip-start")
                 example = gr.Button("Use the example clip", elem_id="clip-example")
@@ -88,7 +90,9 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
         note = f'<p class="note">{ABOUT_EXAMPLE}</p>' if path == EXAMPLE else ""
         return describe(summary) + note, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
 
-    def run(upload, method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
+    def run(upload, which, method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
+        if upload is None and which == "example":
+            return run_example(method_name, step, landmarks_on, progress)
         if upload is None:
             return '<p class="status problem">Choose a clip first.</p>', ""
         name, path = upload
@@ -103,8 +107,8 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     settings, outputs = [method, every, landmarks], [status, result]
     options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status]}
     options |= {"concurrency_limit": 1, "concurrency_id": "video"}
-    start.click(run, [clip, *settings], outputs, js=SEND_CLIP, **options)
-    example.click(run_example, settings, outputs, **options)
+    start.click(run, [clip, shown, *settings], outputs, js=SEND_CLIP, **options)
+    example.click(run_example, settings, outputs, js=USE_EXAMPLE, **options)
     add_endpoint(fer, clip, uploads)
 
 
@@ -170,11 +174,12 @@ def analyse(
             explain=None if method == NO_HEAT_MAP else method,
             landmarks=landmarks,
             every=every,
+            centre=True,
             max_seconds=MAX_SECONDS,
             stop=gone,
             progress=teller(progress),
         )
-        rows = smooth_table(pd.read_csv(table), fer.emotions, fer.predictor.threshold)
+        rows = name_unclear(pd.read_csv(table), fer.predictor.threshold)
         return video.read_bytes() if annotate else b"", rows, summary
 
 

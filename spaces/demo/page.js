@@ -49,10 +49,18 @@
 
   // The clip stays in the page. Each analysis sends it anew, because the server keeps nothing between two of them.
   let clip = null;
+  let example = "";
+
+  chosen.useExampleClip = (settings) => {
+    [clip, example] = [null, "example"];
+    document.querySelector("#clip-in").hidden = true;
+    document.querySelector("#clip-name").textContent = "The example clip";
+    return settings;
+  };
 
   function keepClip(file) {
     if (!file) return;
-    clip = file;
+    [clip, example] = [file, ""];
     const player = document.querySelector("#clip-in");
     URL.revokeObjectURL(player.src);
     player.src = URL.createObjectURL(file);
@@ -61,17 +69,17 @@
   }
 
   chosen.sendClip = async (settings) => {
-    if (!clip) return [null, ...settings];
+    if (!clip) return [null, example, ...settings];
     const form = new FormData();
     form.append("files", clip, clip.name);
     const answer = await fetch("gradio_api/upload", { method: "POST", body: form }).catch(() => null);
     if (!answer?.ok) {
       const said = await answer?.json().catch(() => null);
       document.querySelector("#clip-name").textContent = said?.detail ?? "The clip could not be sent; it may have 20 MB at most.";
-      return [null, ...settings];
+      return [null, "", ...settings];
     }
     const [path] = await answer.json();
-    return [{ path, orig_name: clip.name, meta: { _type: "gradio.FileData" } }, ...settings];
+    return [{ path, orig_name: clip.name, meta: { _type: "gradio.FileData" } }, "", ...settings];
   };
 
   function seek(chart, event) {

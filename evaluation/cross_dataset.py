@@ -33,10 +33,17 @@ def cross_models(store: Store, kind: str) -> list[str]:
 
 
 def trained_title(store: Store, model: str) -> str:
-    """`AffectNet copy + FER2013, 48 px`: the corpora of a cross-dataset model."""
-    titles = " + ".join(title_of(corpus) for corpus in store.models[model].trained_on.split("+"))
+    """`AffectNet copy + FER2013, 48 px`: the corpora of a cross-dataset model; of many only their number."""
+    corpora = store.models[model].trained_on.split("+")
+    titles = " + ".join(map(title_of, corpora)) if len(corpora) < 4 else f"{len(corpora)} corpora together"
     pixels = model.rpartition("-")[2]
     return f"{titles}, {pixels.removesuffix('px')} px" if pixels.endswith("px") else titles
+
+
+def together_text(store: Store, models: list[str]) -> str:
+    """Which corpora stand behind "… corpora together", in a sentence; empty where no model has so many."""
+    joined = {store.models[model].trained_on for model in models if store.models[model].trained_on.count("+") > 2}
+    return " ".join(f"Together: {', '.join(map(title_of, name.split('+')))}." for name in sorted(joined))
 
 
 def counterpart(store: Store, trained_on: str, kind: str) -> str | None:

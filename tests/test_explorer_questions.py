@@ -121,3 +121,25 @@ def test_back_restores_the_choice(url, chromium):
         page.go_back()
         page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for(timeout=30_000)
         browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # the same, and loads every network
+def test_a_photo_is_read_by_every_model(url, chromium, astronaut, tmp_path):
+    """Boxes and numbers on the photo, all models side by side; nothing says that no photo is there once one is."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{url}/try_it")
+        page.get_by_text("No photo yet").wait_for(timeout=120_000)
+        page.locator("input[type=file]").set_input_files(tmp_path / "astronaut.png")
+        page.get_by_text("Face 1 of 1.").wait_for(timeout=120_000)
+        assert page.get_by_text("No photo yet").count() == 0
+        page.get_by_role("img", name="the photo, 1 face found").wait_for(timeout=30_000)
+        for name in ("gimefive", "gimefive-fast", "gimefive-paper"):
+            page.get_by_text(re.compile(rf"Face 1 of 1\..*{name}: happiness")).wait_for(timeout=120_000)
+        browser.close()

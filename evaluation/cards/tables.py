@@ -5,7 +5,7 @@ from functools import partial
 from math import isnan
 
 from ..corpora import corpus_titles, title_of
-from ..cross_dataset import ABOUT, LINEAR, SLIDES, TRAINED, cross_models, trained_title
+from ..cross_dataset import ABOUT, LINEAR, SLIDES, TRAINED, cross_models, together_text, trained_title
 from ..paper_table import NETWORKS, model_of, paper_table, summary
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
 from ..store import Store
@@ -74,7 +74,8 @@ def cross_dataset(store: Store) -> str:
     parts = []
     for kind, models in kinds.items():
         cells = [[trained_title(store, m), *[percent(find_row(store, m, corpus=c)) for c in corpora]] for m in models]
-        parts.append(f"{markdown_table([f'{kind}: trained on', *sizes], cells)}\n\n{ABOUT[kind]}.")
+        table = markdown_table([f"{kind}: trained on", *sizes], cells)
+        parts.append(f"{table}\n\n{ABOUT[kind]}. {together_text(store, models)}".rstrip())
     slides = store.published[store.published["publication"].str.contains(SLIDES)]
     quoted = []
     for name, part in slides.groupby("trained_on", sort=False):

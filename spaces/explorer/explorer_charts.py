@@ -67,7 +67,7 @@ def dot_plot(
         )
     # Each name of the legend may take a line of its own on a phone.
     figure.update_layout(title=title, height=150 + 34 * len(names) + 12 * table[group].nunique(), showlegend=not alone)
-    figure.update_layout(legend_y=-90 / (34 * len(names) + 60))
+    figure.update_layout(legend_y=-65 / (34 * len(names) + 60))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     figure.update_xaxes(tickformat=".0%" if share else "+.0%", zeroline=not share)
     return figure
@@ -95,7 +95,8 @@ def heat_map(values: pd.DataFrame, texts: pd.DataFrame, title: str, x: str, y: s
     # The axes' names stand in the title: beside the labels there is no room for them on a phone.
     title = f"{title}<br><sup>rows: {y}; columns: {x}</sup>"
     figure.update_layout(
-        title={"text": title, "yref": "container", "y": 0.98, "yanchor": "top"}, height=170 + 52 * len(values)
+        title={"text": title, "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 16}},
+        height=170 + 52 * len(values),
     )
     figure.update_layout(margin_t=120)
     figure.update_yaxes(autorange="reversed")

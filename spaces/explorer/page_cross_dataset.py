@@ -7,7 +7,17 @@ from explorer_sentences import ends
 from explorer_store import choose, download_table, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpus_titles
-from evaluation.cross_dataset import ABOUT, LINEAR, PUBLISHED, SLIDES, TRAINED, beside_published, cross_models, kind_of
+from evaluation.cross_dataset import (
+    ABOUT,
+    LINEAR,
+    PUBLISHED,
+    SLIDES,
+    TRAINED,
+    beside_published,
+    cross_models,
+    kind_of,
+    together_text,
+)
 from evaluation.cross_dataset import trained_title as title_of_model
 from evaluation.queries import find_row, order_models
 from evaluation.store import Store
@@ -80,7 +90,7 @@ stop_without(
 )
 for kind, models in kinds.items():
     st.subheader(kind.capitalize())
-    st.markdown(f"{ABOUT[kind]}.")
+    st.markdown(f"{ABOUT[kind]}. {together_text(store, models)}")
     table = crossed(store, [*models, *(order_models(store) if with_ours else [])], METRICS[metric], leak_free)
     show_crossed(table, metric, "cross-trained" if kind == TRAINED else "cross-dataset", leak_free)
 runs = store.extras.get("runs")

@@ -68,7 +68,7 @@ def show_hard(store: Store, model: str) -> None:
         part = hard.assign(face=named, what=what).rename(columns=columns)
         parts.append(part[["face", "what", "value", "low", "high", "n"]])
     table = pd.concat(parts, ignore_index=True)
-    title = f"{model}: RAF-DB's faces in a scene, found and right"
+    title = f"{model}: RAF-DB's faces in a scene"
     note = f"95 % Wilson intervals; {hard['images'].min():,} images a row, those of RAF-DB's test split."
     figure = dot_plot(table, "face", "what", title)
     show_chart(figure, table, f"hard-{model}", note, ends(table[table["what"] != "found"], ["face"], title))
@@ -84,7 +84,7 @@ def show_poses(store: Store, model: str) -> None:
     columns = {"right_share": "value", "right_low": "low", "right_high": "high", "images": "n"}
     table = poses.assign(head=named).rename(columns=columns)[["head", "pose", "value", "low", "high", "n"]]
     corpora = ", ".join(title_of(name) for name in sorted(store.extras["face_poses"]["corpus"].unique()))
-    title = f"{model}: accuracy of found faces by how they stand"
+    title = f"{model}: accuracy of found faces"
     note = f"95 % Wilson intervals, faces in brackets. Test faces of {corpora}; angles estimated from the landmarks."
     show_chart(dot_plot(table, "head", "pose", title), table, f"poses-{model}", note, ends(table, ["head"], title))
 
@@ -101,7 +101,7 @@ def show_confidence(store: Store, model: str) -> None:
         st.markdown(f"For **{row.kind}** it does not: {told}, so it is too {way}.")
     named = kinds.assign(kind=[f"{r.kind} ({r.images:,})" for r in kinds.itertuples()])
     table = named.melt("kind", ["accuracy", "confidence"], "measure").replace({"confidence": "mean confidence"})
-    title = f"{model}: accuracy and mean confidence by kind of input"
+    title = f"{model}: accuracy, mean confidence"
     note = (
         "Images in brackets; where the dots of a row lie apart, the confidence does not hold. No intervals: the counts "
         "are large, except those of posed faces."

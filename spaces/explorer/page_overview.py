@@ -46,7 +46,10 @@ with st.sidebar:
 board = leaderboard(store)
 st.subheader("Leaderboard")
 number = st.column_config.NumberColumn
-formats = {name: number(format="percent", width=90) for name in board if "RAF-DB" in name or "FER2013" in name}
+shares = [name for name in board if "accuracy" in name or "deployed" in name]
+short = {f"{title_of('aggregate')} accuracy": "both", "RAF-DB as deployed": "deployed"}
+labels = {name: short.get(name, name.removesuffix(" accuracy")) for name in shares}
+formats = {name: number(labels[name], format="percent", width=90, help=name) for name in shares}
 formats |= {"parameters": number(format="localized"), "milliseconds": number(format="%.1f")}
 formats |= {"megabytes": number(format="%.1f")}
 # Narrow enough that a phone shows the model and its first figure.

@@ -45,7 +45,7 @@ def draw_boxes(image: np.ndarray, faces: list[Face]) -> Image.Image:
     for number, face in enumerate(faces, 1):
         x, y, w, h = face.box
         draw.rectangle((x, y, x + w, y + h), outline=MARK, width=width)
-        size = max(14, int(w) // 5)
+        size = max(14, image.shape[1] // 26)  # read on a small copy of the photo too
         place = max(0, x), max(0, y - 1.3 * size)
         draw.rectangle((*place, place[0] + 0.5 * size * (1 + len(str(number))), place[1] + 1.25 * size), fill=MARK)
         draw.text((place[0] + 0.25 * size, place[1]), str(number), fill="black", font=ImageFont.load_default(size))
@@ -105,7 +105,7 @@ except ValueError as error:
     slot.error(str(error))
     st.stop()
 slot.empty()
-left, right = st.columns([1, 2])
+left, right = st.columns([2, 3])
 told = f"{len(faces)} {'face' if len(faces) == 1 else 'faces'} found" if not as_crop else "the picture is one face"
 left.image(draw_boxes(image, [] if as_crop else faces), alt=f"the photo, {told}", caption=told)
 if not faces:

@@ -141,12 +141,66 @@
     chooseFace(next.dataset.face);
   });
 
+  // A camera that cannot be opened says why: Gradio leaves the visitor with an empty field.
+  const TROUBLES = {
+    NotAllowedError: "The camera may not be used: permission was refused. Allow it in the address bar and try again, or upload a photo or clip.",
+    NotFoundError: "No camera was found. Plug one in and try again, or upload a photo or clip.",
+    NotReadableError: "The camera is there but gives no picture; perhaps another program uses it. Close that one and try again.",
+  };
+
+  function sayOfCamera(text) {
+    document.querySelectorAll(".camera-note").forEach((note) => { if (note.textContent !== text) note.textContent = text; });
+  }
+
+  const devices = navigator.mediaDevices;
+  const open = devices?.getUserMedia.bind(devices);
+  if (open) {
+    devices.getUserMedia = async (wish) => {
+      try {
+        const stream = await open(wish);
+        sayOfCamera("");
+        stream.getVideoTracks()[0]?.addEventListener("ended", () => sayOfCamera("The camera went away. Plug it in and start again."));
+        return stream;
+      } catch (error) {
+        sayOfCamera(TROUBLES[error.name] ?? `The camera could not be opened (${error.name}).`);
+        throw error;
+      }
+    };
+  }
+  document.addEventListener("click", (event) => {
+    if (!open && event.target.closest?.("[title='grant webcam access']")) sayOfCamera("This browser gives cameras only to pages opened by https or on this machine.");
+  });
+
+  // Whoever waits for a place at the camera is told so, and for how long already.
+  let since = null;
+
+  function tellOfWaiting() {
+    const button = document.querySelector("#camera .capture-button");
+    const label = [...(button?.querySelectorAll(".icon-with-text") ?? [])].flatMap((box) => [...box.childNodes]).find((node) => node.nodeType === 3 && node.data.trim() === "Record");
+    if (label) label.data = " Start"; // nothing is recorded
+    button?.removeAttribute("aria-label"); // "capture photo", whatever the button says
+    const waits = button?.querySelector("[title='spinner']") != null;
+    const before = since;
+    since = waits ? (since ?? Date.now()) : null;
+    const note = document.querySelector("#camera-note .camera-note");
+    if (!waits) {
+      delete note?.dataset.waited;
+      return before === null ? undefined : sayOfCamera("");
+    }
+    const seconds = Math.round((Date.now() - since) / 1000);
+    if (seconds < 2) return;
+    // shown, but not read aloud every second
+    note.dataset.waited = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    sayOfCamera("Both places at the camera are taken. The next that is free is yours, in ten minutes at most, and nothing need be pressed.");
+  }
+
   // When Gradio has drawn the page: announce what changes, and follow a link to an example.
   const begin = setInterval(() => {
     const stage = document.querySelector("#stage");
     if (!stage || !document.querySelector("#show-example")) return;
     clearInterval(begin);
     document.documentElement.lang ||= "en";
+    setInterval(tellOfWaiting, 500);
     stage.setAttribute("aria-live", "polite");
     document.querySelector("#clip-status")?.setAttribute("aria-live", "polite");
     // Gradio names these otherwise than they read.

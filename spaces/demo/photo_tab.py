@@ -117,7 +117,7 @@ def build(analyst: Analyst, uploads: Uploads) -> None:
         with gr.Column(elem_id="input-area", min_width=0):
             photo = Photo(sources=SOURCES, type="filepath", label="Your photo", elem_id="photo", height=200)
             photo.kept_in(uploads)
-            gr.HTML(f'<p class="note">{KEPT}</p>', padding=False)
+            gr.HTML(f'<p class="note camera-note" role="status"></p><p class="note">{KEPT}</p>', padding=False)
             gr.HTML(gallery_html(), elem_id="gallery", padding=False)
             with gr.Accordion("Settings", open=False, elem_id="settings"):
                 crops = gr.Checkbox(label="The picture is one face, already cropped", elem_id="is-crop")

@@ -25,11 +25,13 @@ QUALITY = 80
 # The browser offers a frame this often; while one is being processed, newer frames replace the one that waits.
 FRAME_EVERY = 0.06
 SESSION_SECONDS = 600
-BEGIN = "Allow the camera, then press the round button below it: it starts the analysis, and records nothing."
+BEGIN = "Allow the camera, then press Start below it. Nothing is recorded."
+# The page's script says here what the camera lacks, or that the visitor waits for a place.
+NOTE = '<p class="status camera-note" role="status"></p>'
 ABOUT = (
     "Frames are looked at in memory and forgotten; nothing is recorded. Two visitors are served at a time, for ten "
-    "minutes each at most: if nothing moves after you started, both places are taken, and yours comes by itself. Here "
-    "the server sees your frames; the reader that `make live` opens sends none, for it computes in your browser."
+    "minutes each at most. Here the server sees your frames; the reader that `make live` opens sends none, for it "
+    "computes in your browser."
 )
 CHART_WIDTH, CHART_HEIGHT = 600, 150
 
@@ -60,9 +62,10 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
             with gr.Row():
                 show_heat = gr.Checkbox(True, label="Heat map", elem_id="live-heat")
                 show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")
-            gr.Markdown(ABOUT)
         with gr.Column(min_width=300):
+            gr.HTML(NOTE, elem_id="camera-note", padding=False)
             live = gr.HTML(BEGIN, elem_id="live")
+    gr.Markdown(ABOUT)
 
     def step(upload, session: Session | None, heat_on: bool, landmarks_on: bool):
         if upload is None:

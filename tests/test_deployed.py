@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.analyses.confidence import best_temperature, calibration_error, confidence_rows, rescale
+from evaluation.analyses.deployed import hard_rows, pose_rows
 from evaluation.cards.deployed_tables import deployed, hard_faces
-from evaluation.confidence import best_temperature, calibration_error, confidence_rows, rescale
-from evaluation.deployed import hard_rows, pose_rows
 from evaluation.store import PREDICTION_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
-from training.face_poses import measure_poses
+from training.studies.face_poses import measure_poses
 from training.testing.detections import HARD_WAYS
 
 FACTS = ModelFacts("gimefive", "0" * 12, "raf-db", 0, 1, 6, "made up", "MIT", "0", "2026-01-01")

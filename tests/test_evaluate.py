@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
+from evaluation.analyses.record_curves import parse_count, read_run
 from evaluation.check_results import check_results
 from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from evaluation.record_curves import parse_count, read_run
 from evaluation.store import read_store
 from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
@@ -22,7 +22,6 @@ from gimefive_hf.runtimes.predictor import Predictor, predict_and_explain_crops,
 from training import evaluate
 from training.bundle import bundle
 from training.corpora import Crops
-from training.cross_dataset import fit_linear
 from training.evaluate import sample_evenly, score_images
 from training.networks.peers import (
     FACE_API_ORDER,
@@ -32,6 +31,7 @@ from training.networks.peers import (
     load_face_expression,
     pad_same,
 )
+from training.studies.cross_dataset import fit_linear
 from training.testing import detections
 from training.testing.scorers import TRAINED_ON, Description, Scorer, load_scorer
 

@@ -23,10 +23,10 @@ pytest.importorskip(
 from streamlit.elements.lib import streamlit_plotly_theme
 from streamlit.testing.v1 import AppTest
 
+from evaluation.analyses.weak_spots import weak_spots, worst_corruption
 from evaluation.queries import aligned_predictions, right_of
 from evaluation.rows import update_results
 from evaluation.store import CURVE_COLUMNS, read_store, write_curves, write_predictions
-from evaluation.weak_spots import weak_spots, worst_corruption
 from gimefive_hf.commands import explorer as command_explorer
 from gimefive_hf.emotions import EMOTIONS
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from evaluation.analyses.paper_table import NETWORKS, Change, changes, paper_table, summary
 from evaluation.check_results import check_results
-from evaluation.paper_table import NETWORKS, Change, changes, paper_table, summary
 from evaluation.queries import order_models
 from evaluation.store import DEFAULT_STORE, read_store
-from training import import_run
 from training.corpora import Crops
+from training.studies import import_run
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.analyses.weak_spots import weak_spots
 from evaluation.cards.label_tables import neutral_elsewhere
 from evaluation.check_results import check_results
 from evaluation.queries import tested_corpora
@@ -20,7 +21,6 @@ from evaluation.store import (
     read_table,
     write_predictions,
 )
-from evaluation.weak_spots import weak_spots
 from gimefive_hf.configuration_gimefive import EMOTIONS
 
 from .results_cases import make_facts, make_predictions, make_store

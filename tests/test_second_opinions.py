@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.cards.label_tables import annotators, fer2013_field, labels_sentence, second_labels
-from evaluation.second_opinions import (
+from evaluation.analyses.second_opinions import (
     OPTIONS,
     annotator_shares,
     fer2013_parts,
     neutral_by_annotators,
     second_label_shares,
 )
+from evaluation.cards.label_tables import annotators, fer2013_field, labels_sentence, second_labels
 from evaluation.store import PREDICTION_COLUMNS, PUBLISHED_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
 from training.corpora import CorpusError, crops

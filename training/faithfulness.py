@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from evaluation.analyses.faithfulness_curves import draw_curves
 from evaluation.explanation_tables import merge_rows
 from evaluation.faithfulness import (
     BASELINES,
@@ -35,7 +36,6 @@ from evaluation.faithfulness import (
     randomised,
     rank_correlation,
 )
-from evaluation.faithfulness_curves import draw_curves
 from evaluation.store import DEFAULT_STORE
 from gimefive_hf.explain import METHODS, explain, reported_classes
 from gimefive_hf.explain.regions import crop_landmarks, region_map

@@ -1,8 +1,8 @@
 """Markdown about the way a photo really goes: photo in, label out."""
 
-from ..confidence import confidence_rows
+from ..analyses.confidence import confidence_rows
+from ..analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
 from ..corpora import title_of
-from ..deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
 from .markdown import MISSING, markdown_table, percent

@@ -6,9 +6,9 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
+from ..analyses.second_opinions import annotator_shares, fer2013_parts, neutral_by_annotators, second_label_shares
 from ..corpora import corpora_with, title_of
 from ..queries import FLAGSHIP, find_row, order_models
-from ..second_opinions import annotator_shares, fer2013_parts, neutral_by_annotators, second_label_shares
 from ..store import NEUTRAL, Store
 from .markdown import MISSING, markdown_table, percent
 

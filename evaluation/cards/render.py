@@ -21,10 +21,10 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from gimefive_hf.publishing.licence import LICENSE, LICENSE_FILE, LICENSE_NAME
 
+from ..analyses.weak_spots import weak_spots
 from ..corpora import read_records, title_of
 from ..queries import FLAGSHIP, find_row, order_models, tested_corpora
 from ..store import DEFAULT_STORE, Store, read_store
-from ..weak_spots import weak_spots
 from .audit_sentences import audit_sentences, count_rows, listed_rows
 from .markdown import markdown_table, no_results, percent
 from .starts import STARTS

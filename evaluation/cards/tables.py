@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from math import isnan
 
+from ..analyses.cross_dataset import ABOUT, LINEAR, SLIDES, TRAINED, cross_models, together_text, trained_title
+from ..analyses.paper_table import NETWORKS, model_of, paper_table, summary
 from ..corpora import corpus_titles, title_of
-from ..cross_dataset import ABOUT, LINEAR, SLIDES, TRAINED, cross_models, together_text, trained_title
-from ..paper_table import NETWORKS, model_of, paper_table, summary
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
 from ..store import Store
 from .deployed_tables import confidence, deployed, hard_faces

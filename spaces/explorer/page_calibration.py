@@ -10,7 +10,7 @@ from explorer_charts import dot_plot, reliability_diagram, risk_coverage
 from explorer_sentences import ends
 from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
-from evaluation.confidence import confidence_rows
+from evaluation.analyses.confidence import confidence_rows
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import confidence_bins, mean_interval, reliability
 from evaluation.queries import aligned_predictions, find_row, order_models, percent_text, tested_corpora

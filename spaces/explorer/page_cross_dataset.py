@@ -6,8 +6,7 @@ from explorer_charts import dot_plot, heat_map
 from explorer_sentences import ends
 from explorer_store import choose, download_table, show_chart, start_page, stop_without
 
-from evaluation.corpora import corpus_titles
-from evaluation.cross_dataset import (
+from evaluation.analyses.cross_dataset import (
     ABOUT,
     LINEAR,
     PUBLISHED,
@@ -18,7 +17,8 @@ from evaluation.cross_dataset import (
     kind_of,
     together_text,
 )
-from evaluation.cross_dataset import trained_title as title_of_model
+from evaluation.analyses.cross_dataset import trained_title as title_of_model
+from evaluation.corpora import corpus_titles
 from evaluation.queries import find_row, order_models
 from evaluation.store import Store
 
@@ -85,8 +85,8 @@ with st.sidebar:
 kinds = {kind: models for kind in (TRAINED, LINEAR) if (models := cross_models(store, kind))}
 stop_without(
     bool(kinds),
-    "The store has no cross-dataset models yet: `python -m training.cross_trained --data DIR --identity DIR --out DIR` "
-    "and `python -m training.cross_dataset --data DIR --identity DIR`.",
+    "The store has no cross-dataset models yet: `python -m training.studies.cross_trained --data DIR --identity DIR "
+    "--out DIR` and `python -m training.studies.cross_dataset --data DIR --identity DIR`.",
 )
 for kind, models in kinds.items():
     st.subheader(kind.capitalize())

@@ -6,10 +6,10 @@ from explorer_charts import dot_plot
 from explorer_sentences import ends
 from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
+from evaluation.analyses.confidence import confidence_rows
+from evaluation.analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
 from evaluation.cards.deployed_tables import CONDITIONS, HOLDS
-from evaluation.confidence import confidence_rows
 from evaluation.corpora import title_of
-from evaluation.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
 from evaluation.queries import FLAGSHIP, find_row, order_models, percent_text
 from evaluation.store import Store
 

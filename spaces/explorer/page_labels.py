@@ -6,7 +6,7 @@ from explorer_charts import dot_plot
 from explorer_sentences import ends
 from explorer_store import choose_model, show_chart, start_page
 
-from evaluation.second_opinions import annotator_shares, neutral_by_annotators, second_label_shares
+from evaluation.analyses.second_opinions import annotator_shares, neutral_by_annotators, second_label_shares
 
 SUBSETS = {
     "all": "at least five votes",
@@ -55,7 +55,8 @@ if len(shares):
         st.markdown(f"Of {neutral[1]:,} “emotional” test faces most annotators call {neutral[0]:,} neutral.")
 else:
     st.info(
-        f"The store has no FER+ votes, or no predictions of {model} on FER2013: `python -m training.second_opinions`."
+        f"The store has no FER+ votes, or no predictions of {model} on FER2013: "
+        "`python -m training.studies.second_opinions`."
     )
 
 st.subheader("AffectNet, by a second label")

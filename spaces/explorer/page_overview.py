@@ -7,10 +7,10 @@ from explorer_leaderboard import cost_table, leaderboard, spot_links
 from explorer_sentences import ends
 from explorer_store import choose, choose_model, download_table, show_chart, start_page
 
+from evaluation.analyses.weak_spots import LEAST_IMAGES, weak_spots
 from evaluation.corpora import title_of
 from evaluation.queries import find_row, order_models, tested_corpora
 from evaluation.store import Store
-from evaluation.weak_spots import LEAST_IMAGES, weak_spots
 
 METRICS = {
     "accuracy": "accuracy",

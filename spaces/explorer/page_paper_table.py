@@ -6,8 +6,8 @@ from explorer_charts import dot_plot
 from explorer_sentences import ends
 from explorer_store import choose_corpus, show_chart, start_page, stop_without
 
+from evaluation.analyses.paper_table import NETWORKS, changes, model_of, paper_table, summary
 from evaluation.corpora import title_of
-from evaluation.paper_table import NETWORKS, changes, model_of, paper_table, summary
 from evaluation.queries import find_row
 
 store = start_page(
@@ -20,7 +20,9 @@ tested = [
     for corpus in ("raf-db", "fer2013", "gimefive-valid")
     if any(find_row(store, model_of(network), corpus=corpus) is not None for network in NETWORKS.values())
 ]
-stop_without(bool(tested), "No network of the table has been trained anew yet: `python -m training.import_run`.")
+stop_without(
+    bool(tested), "No network of the table has been trained anew yet: `python -m training.studies.import_run`."
+)
 with st.sidebar:
     corpus = choose_corpus(tested)
 

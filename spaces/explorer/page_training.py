@@ -14,7 +14,8 @@ store = start_page(
 )
 curves = store.curves
 stop_without(
-    len(curves) > 0, "The store has no curves yet: `python -m evaluation.record_curves --model NAME --run RUN`."
+    len(curves) > 0,
+    "The store has no curves yet: `python -m evaluation.analyses.record_curves --model NAME --run RUN`.",
 )
 with st.sidebar:
     model = choose("Model", sorted(curves["model"].unique()), "model", FLAGSHIP)

@@ -1,7 +1,7 @@
 """
 Take the probabilities of finished runs into the store, where their weights are not kept.
 
-    python -m training.import_run RUN… --data DIR --prefix table2- --machine "one H100, 16 cores" --recipe paper-raf-db
+    python -m training.studies.import_run RUN… --data DIR --prefix table2- --machine "one H100" --recipe paper-raf-db
 
 A run's folder holds settings.json and run.json, as `training.train` writes them, and test.npz: per corpus the
 probabilities (images, 6) of its test split, in the order in which `training.evaluate` reads it. What the run was, its
@@ -21,9 +21,9 @@ from evaluation.cards.starts import STARTS
 from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, ModelFacts, hash_file, read_arrays, write_predictions, write_table
 
-from .corpora import Crops
-from .evaluate import make_frame, read_images
-from .testing.scorers import RESEARCH
+from ..corpora import Crops
+from ..evaluate import make_frame, read_images
+from ..testing.scorers import RESEARCH
 
 RUN_COLUMNS = [
     *("model", "network", "trained_on", "recipe", "machine", "commit", "torch", "seed", "epochs", "steps", "best_step"),

@@ -1,7 +1,7 @@
 """
 Choose how a found face is cropped: margin, lift and what happens at the photo's border, on held-out images alone.
 
-    python -m training.crop_choice --data DIR --model gimefive gimefive-fast --out evaluation/results/crop_choice.csv
+    python -m training.studies.crop_choice --data DIR --model gimefive gimefive-fast --out crop_choice.csv
 
 Each held-out image of RAF-DB, FER2013 and AffectNet is put back into a scene, and once stands alone as the whole photo;
 our detector finds it, and every crop of the grid is scored. Rows that the table has already are not computed again.
@@ -25,11 +25,11 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.faces.detections import Detection
 
-from .corpora.crops import read_crops
-from .evaluate import score_images
-from .testing.detections import Way, find_faces, to_tensor
-from .testing.scenes import Scene, scene_seed
-from .testing.scorers import Scorer, load_scorer
+from ..corpora.crops import read_crops
+from ..evaluate import score_images
+from ..testing.detections import Way, find_faces, to_tensor
+from ..testing.scenes import Scene, scene_seed
+from ..testing.scorers import Scorer, load_scorer
 
 CORPORA = ("raf-db", "fer2013", "affectnet")
 WAYS = {"scene": Way(), "bare": Way(face=0)}

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from .corpora import title_of
-from .queries import CROSS, CROSS_TRAINED, find_row
-from .store import Store
+from ..corpora import title_of
+from ..queries import CROSS, CROSS_TRAINED, find_row
+from ..store import Store
 
 TRAINED, LINEAR = "networks trained here", "linear classifiers on frozen features"
 PUBLISHED = "as published"

@@ -5,10 +5,10 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from .corpora import corpora_with
-from .metrics import image_terms, metrics_of_sums
-from .rows import class_scores
-from .store import NEUTRAL, Store
+from ..corpora import corpora_with
+from ..metrics import image_terms, metrics_of_sums
+from ..rows import class_scores
+from ..store import NEUTRAL, Store
 
 TEMPERATURES = np.geomspace(0.4, 2.5, 85)  # tried on top of the model's own
 

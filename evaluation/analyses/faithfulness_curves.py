@@ -6,7 +6,7 @@ import pandas as pd
 
 from gimefive_hf.drawing.explanations import figure_pixels, new_figure, save_picture
 
-from .faithfulness import BASELINES
+from ..faithfulness import BASELINES
 
 
 def draw_curves(lines: pd.DataFrame, path: str | Path) -> None:

@@ -1,8 +1,8 @@
 """
 The cross-dataset table: one cheap recipe for all, trained on each corpus and tested on every other one.
 
-    python -m training.cross_dataset --data DIR --identity package/model
-    python -m training.cross_dataset --data DIR --identity package/model --runs cross-all     # only this row
+    python -m training.studies.cross_dataset --data DIR --identity package/model
+    python -m training.studies.cross_dataset --data DIR --identity package/model --runs cross-all     # only this row
 
 The recipe is not the flagship's: features of the frozen face-identity network (`networks/face_identity.py`), pooled to
 3×3 and 2×2 from its last three stages, and a linear classifier on top, with the same settings for every corpus. It
@@ -30,10 +30,10 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .corpora import Crops
-from .evaluate import make_facts, make_frame, read_images
-from .networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
-from .testing.scorers import Description, Evaluated
+from ..corpora import Crops
+from ..evaluate import make_facts, make_frame, read_images
+from ..networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
+from ..testing.scorers import Description, Evaluated
 
 SIDE = 112
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 512, 1e-3, 0.05

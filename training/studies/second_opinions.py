@@ -1,10 +1,10 @@
 """
 Take the second opinions on the test images into the store: FER+'s votes and AffectNet's second labels.
 
-    python -m training.second_opinions --data DIR
+    python -m training.studies.second_opinions --data DIR
 
 DIR holds fer2013.zip with `ferplus_votes.csv`, and `affectnet_second_labels.csv` (source,folder,second). Only labels
-are taken, of test images alone; evaluation/second_opinions.py tells what is made of them.
+are taken, of test images alone; evaluation/analyses/second_opinions.py tells what is made of them.
 """
 
 import argparse
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.second_opinions import OPTIONS
+from evaluation.analyses.second_opinions import OPTIONS
 from evaluation.store import DEFAULT_STORE, write_table
 
-from .corpora import VOTES, load_corpus
-from .corpora.second_labels import read_second_labels
+from ..corpora import VOTES, load_corpus
+from ..corpora.second_labels import read_second_labels
 
 
 def fer_plus_votes(data: Path) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """
 Put the held-out metrics of a training run into the store's curves.csv.
 
-    python -m evaluation.record_curves --model gimefive --run runs/flagship
+    python -m evaluation.analyses.record_curves --model gimefive --run runs/flagship
 
 Reads the `curves.csv` of `training.train`, whose held-out columns are named `eval_CORPUS_METRIC`, and `run.json`, if
 there is one; or `history.json`, a list of {"step", "minutes", corpus: {metric: percent}}. Curves of the same model are
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .store import CURVE_COLUMNS, DEFAULT_STORE, write_curves
+from ..store import CURVE_COLUMNS, DEFAULT_STORE, write_curves
 
 HELD_OUT = re.compile(r"eval_(.+)_(accuracy|recall)$")
 

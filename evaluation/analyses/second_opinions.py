@@ -4,7 +4,7 @@ What other annotators say of the test images: FER+'s ten votes for FER2013, a se
     evaluation/results/fer_plus.csv            source, then votes for the options of FER+ (Barsoum et al. 2016, MIT)
     evaluation/results/affectnet_second.csv    source, second: by its source another model's label, so no truth
 
-`training.second_opinions` writes both. The tables below are computed from stored predictions each time.
+`training.studies.second_opinions` writes both. The tables below are computed from stored predictions each time.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from .metrics import share_interval
-from .queries import aligned_predictions
-from .rows import class_scores
-from .store import Store
+from ..metrics import share_interval
+from ..queries import aligned_predictions
+from ..rows import class_scores
+from ..store import Store
 
 LEAST_VOTES = 5  # for the six emotions together; under it an image has no majority worth the name
 OPTIONS = (*EMOTIONS, "neutral", "contempt", "unknown", "NF")

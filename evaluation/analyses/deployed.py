@@ -13,9 +13,9 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from .metrics import share_interval
-from .queries import find_row, right_of
-from .store import Store
+from ..metrics import share_interval
+from ..queries import find_row, right_of
+from ..store import Store
 
 DEPLOYED = ("raf-db", "fer2013", "aggregate", "affectnet")
 PROTOCOL = re.compile(r"detected/scene-(?P<face>\d+)(-roll(?P<roll>\d+))?(-(?P<corruption>[a-z_]+)(?P<strength>\d))?$")

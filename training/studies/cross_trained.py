@@ -1,8 +1,8 @@
 """
 The cross-dataset table with trained networks: one small recipe for all, whole networks instead of frozen features.
 
-    python -m training.cross_trained --data DIR --identity package/model --out runs/cross
-    python -m training.cross_trained --data DIR --identity package/model --out runs/cross --runs raf-db
+    python -m training.studies.cross_trained --data DIR --identity package/model --out runs/cross
+    python -m training.studies.cross_trained --data DIR --identity package/model --out runs/cross --runs raf-db
 
 Recipe `cross-dataset`: gimefive-fast's network, from the same face-identity weights, for the same number of steps on
 each corpus and on two unions, one seed; the last weights are scored, so that no image selects anything. It is a small
@@ -18,11 +18,11 @@ from evaluation.corpora import corpora_with
 from evaluation.queries import CROSS_TRAINED
 from evaluation.store import DEFAULT_STORE
 
-from .evaluate import evaluate
+from ..evaluate import evaluate
+from ..loop.settings import TrainingSettings, read_settings
+from ..testing.scorers import load_scorer
+from ..train import RunPaths, train
 from .import_run import run_row, update_runs
-from .loop.settings import TrainingSettings, read_settings
-from .testing.scorers import load_scorer
-from .train import RunPaths, train
 
 RECIPE = "cross-dataset"
 # Name of the row → the corpora of its training split, each image once an epoch.

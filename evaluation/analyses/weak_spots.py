@@ -4,9 +4,9 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from .corpora import title_of
-from .queries import aligned_predictions, find_row, percent_text, right_of, tested_corpora
-from .store import Store
+from ..corpora import title_of
+from ..queries import aligned_predictions, find_row, percent_text, right_of, tested_corpora
+from ..store import Store
 
 LEAST_IMAGES = 30  # of a class; a recall of fewer images says next to nothing
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import spearmanr
 
-from .metrics import mcnemar, mean_interval
-from .queries import TABLE2, aligned_predictions, find_row, right_of
-from .store import Store
+from ..metrics import mcnemar, mean_interval
+from ..queries import TABLE2, aligned_predictions, find_row, right_of
+from ..store import Store
 
 PAPER = "GiMeFive paper"
 # The paper's names → ours, as `gimefive_hf.configuration_gimefive` lists the networks.

@@ -1,7 +1,7 @@
 """
 How the faces of the test images stand: eye distance, roll and yaw, from the landmarks found in their scenes.
 
-    python -m training.face_poses --data DIR      # writes evaluation/results/face_poses.csv
+    python -m training.studies.face_poses --data DIR      # writes evaluation/results/face_poses.csv
 """
 
 import argparse
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from evaluation.store import DEFAULT_STORE, write_table
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
-from .evaluate import DETECTED, read_images
-from .testing.detections import find_faces
+from ..evaluate import DETECTED, read_images
+from ..testing.detections import find_faces
 
 COLUMNS = ["corpus", "source", "eye_distance", "roll", "yaw"]
 NOSE_TIP, JAW_ENDS = 30, (0, 16)

@@ -208,6 +208,12 @@
     document.querySelectorAll("footer img").forEach((image) => { image.alt = ""; });
     const why = document.querySelector("#why");
     new MutationObserver(() => why.classList.remove("waiting")).observe(why, { childList: true, subtree: true });
+    new MutationObserver(() => {
+      const shown = stage.querySelector(".stage")?.dataset.shown;
+      if (shown === undefined) return;
+      press("[data-example]", (b) => b.dataset.example === shown);
+      if (!shown && location.search.includes("example=")) history.replaceState(null, "", location.pathname);
+    }).observe(stage, { childList: true, subtree: true });
     const wanted = new URLSearchParams(location.search).get("example");
     if (wanted) chooseExample(wanted);
     else press("[data-example]", (b) => b.dataset.example === chosen.example);

@@ -66,7 +66,7 @@ class Analyst:
         faces = self.faces(image, settings)
         heats = self.heats(faces[:MAX_CARDS], settings.method)
         note = html.escape(note_on(BY_NAME[example], faces)) if example else ""
-        return stage_html(image, faces, note), cards_html(image, faces, heats, self.bins)
+        return stage_html(image, faces, note, example), cards_html(image, faces, heats, self.bins)
 
     def why(self, image: NDArray[np.uint8], settings: Settings, chosen: int) -> str:
         """The reasons of the chosen face as HTML; nothing where there is no such face."""

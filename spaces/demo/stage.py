@@ -22,8 +22,8 @@ def color_of(name: str) -> str:
     return "rgb{}".format(EMOTION_COLORS.get(name, OTHER_COLOR))  # noqa: UP032 (quotes inside quotes)
 
 
-def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "") -> str:
-    """Status, photo, and a list of the faces; the first is chosen. `note` is HTML to stand below."""
+def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "", example: str = "") -> str:
+    """Status, photo, and a list of the faces; the first is chosen. `note` is HTML to stand below; `example` its name."""
     height, width = image.shape[:2]
     badges = place_badges([face.box for face in faces], width, height)
     buttons = "".join(
@@ -35,7 +35,7 @@ def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "") 
     chips = "".join(chip(index, face) for index, face in enumerate(faces)) if len(faces) > 1 else ""
     return (
         f'<p id="status-line" class="status">{html.escape(status(faces))}</p>'
-        f'<div class="stage" data-csv="{html.escape(scores_csv(faces))}">'
+        f'<div class="stage" data-shown="{html.escape(example)}" data-csv="{html.escape(scores_csv(faces))}">'
         f'<div class="photo">{picture}{buttons}</div></div>'
         + (f'<div class="chips" role="group" aria-label="Faces">{chips}</div>' if chips else "")
         + (f'<p class="note">{note}</p>' if note else "")

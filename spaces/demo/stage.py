@@ -23,7 +23,7 @@ def color_of(name: str) -> str:
 
 
 def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "", example: str = "") -> str:
-    """Status, photo, and a list of the faces; the first is chosen. `note` is HTML to stand below; `example` its name."""
+    """Status, photo, and a list of the faces; the first is chosen. `note` is HTML to stand below it."""
     height, width = image.shape[:2]
     badges = place_badges([face.box for face in faces], width, height)
     buttons = "".join(

@@ -71,13 +71,13 @@ differs = right_a != right_b
 names = np.array(EMOTIONS)
 listed = pd.DataFrame(
     {
-        "corpus": index.get_level_values(0)[differs],
-        "image": index.get_level_values(1)[differs],
         "label": a["label"].to_numpy()[differs],
         first: names[a[list(EMOTIONS)].to_numpy().argmax(1)][differs],
         second: names[b[list(EMOTIONS)].to_numpy().argmax(1)][differs],
+        "corpus": index.get_level_values(0)[differs],
+        "image": index.get_level_values(1)[differs],
     }
 )
-st.dataframe(listed, hide_index=True)
+st.dataframe(listed, hide_index=True, alt="the images on which exactly one of the two models is right")
 st.caption(f"{len(listed):,} of {len(index):,} images on which exactly one of the two is right.")
 download_table(listed, f"differ-{first}-{second}-{corpus}")

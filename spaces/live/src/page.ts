@@ -209,7 +209,7 @@ class Page {
     try {
       const order = frozen ? { kind: "frame" as const, bitmap, time } : { kind: "photo" as const, bitmap };
       const { faces } = await this.engine.ask(order, "faces", [bitmap]);
-      this.people = frozen ? this.memory.update(faces, time) : fromPhoto(faces, this.facts);
+      this.people = fromPhoto(faces, this.facts); // as it is: the reasons start from this very picture's scores
       if (!frozen) this.chosen = faces[0]?.person ?? null;
       this.stage.draw([], width, height, null, null);
       this.redraw();

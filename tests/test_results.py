@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation import queries
 from evaluation.analyses.weak_spots import weak_spots
 from evaluation.cards.label_tables import neutral_elsewhere
 from evaluation.check_results import check_results
-from evaluation.queries import tested_corpora
 from evaluation.rows import class_scores, compare_results, compute_results, update_results
 from evaluation.store import (
     DEFAULT_STORE,
@@ -241,7 +241,7 @@ def test_a_corpus_of_neutral_and_happiness_is_no_test_of_the_six(tmp_path):
     write_predictions(tmp_path, make_facts(classes=7), pd.concat([make_predictions(neutral=True), predictions]))
     update_results(tmp_path)
     store = read_store(tmp_path)
-    assert tested_corpora(store, "alpha") == ["raf-db"]
+    assert queries.tested_corpora(store, "alpha") == ["raf-db"]
     rows = store.results[store.results["corpus"] == "muxspace"]
     assert set(rows["classes"]) == {7}
     right = (predictions[[*EMOTIONS, NEUTRAL]].idxmax(axis=1) == predictions["label"]).mean()

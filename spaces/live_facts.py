@@ -63,7 +63,7 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "sure": detector.FaceDetector.SURE,
             "present": detector.FaceDetector.PRESENT,
             "likely": detector.FaceDetector.LIKELY,
-            **camel(defaults(detections.suppress)),
+            **camel(defaults(detections.non_maximum_suppression)),
         },
         "onet": {"side": onet.ONET_SIDE, "margin": onet.ONET_MARGIN, "lift": onet.ONET_LIFT},
         "mesh": {

@@ -75,7 +75,7 @@ def decoding(photo: np.ndarray) -> dict[str, Any]:
         "pixels": pixels[::97].tolist(),
         "logits": logits.tolist(),
         "values": values.tolist(),
-        "found": [as_json(face) for face in detections.suppress(found)],
+        "found": [as_json(face) for face in detections.non_maximum_suppression(found)],
     }
 
 
@@ -158,4 +158,7 @@ def suppressed() -> dict[str, Any]:
             random.uniform(0, 200, (30, 2)), random.uniform(20, 90, 30), random.uniform(0.5, 1, 30), strict=True
         )
     ]
-    return {"found": [as_json(f) for f in found], "kept": [as_json(f) for f in detections.suppress(found)]}
+    return {
+        "found": [as_json(f) for f in found],
+        "kept": [as_json(f) for f in detections.non_maximum_suppression(found)],
+    }

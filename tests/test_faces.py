@@ -8,7 +8,7 @@ from PIL import Image
 
 from gimefive_hf import FaceDetector, crop_face, detect_faces, landmarks_68, load_image
 from gimefive_hf.faces.cropping import CROP_MARGIN, warp_square
-from gimefive_hf.faces.detections import LEFT_EYE, RIGHT_EYE, Detection, overlap, suppress
+from gimefive_hf.faces.detections import LEFT_EYE, RIGHT_EYE, Detection, non_maximum_suppression, overlap
 from gimefive_hf.faces.detector import windows
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, find_landmarks, mesh_to_68
 from gimefive_hf.faces.onet import face_likelihood
@@ -162,11 +162,11 @@ def test_windows_cover_the_whole_image():
     assert covered.all()
 
 
-def test_suppress_drops_parts_and_keeps_neighbours():
+def test_non_maximum_suppression_drops_parts_and_keeps_neighbours():
     keypoints = np.zeros((6, 2), np.float32)
     whole, part = Detection((0, 0, 100, 100), 0.9, keypoints), Detection((60, 60, 38, 38), 0.8, keypoints)
     beside = Detection((90, 0, 100, 100), 0.7, keypoints)
-    assert suppress([part, beside, whole]) == [whole, beside]
+    assert non_maximum_suppression([part, beside, whole]) == [whole, beside]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def check_rgb(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"the image has no pixels: shape {image.shape}")
 
 
-def suppress(
+def non_maximum_suppression(
     detections: Iterable[Detection], known: Sequence[Detection] = (), max_iou: float = 0.3, max_inside: float = 0.6
 ) -> list[Detection]:
     """

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..images.photos import ImageSource, load_image
 from .cropping import warp_square
-from .detections import Box, Detection, check_rgb, suppress
+from .detections import Box, Detection, check_rgb, non_maximum_suppression
 from .landmarks import find_landmarks
 from .networks import FaceNetwork
 from .onet import face_likelihood
@@ -76,7 +76,7 @@ class FaceDetector:
     ) -> list[Detection]:
         """Look only in some squares (x, y, side), as `windows` gives them, for other faces than the `known` ones."""
         found = [detection for piece in pieces for detection in self._detect_in_window(image, *piece)]
-        return self._confirmed(image, suppress(found, known))
+        return self._confirmed(image, non_maximum_suppression(found, known))
 
     def detect_near(self, image: NDArray[np.uint8], box: Box, scale: float = 2.0) -> list[Detection]:
         """Look only in a square of `scale` times the box around it, as a tracker does between full searches."""
@@ -84,7 +84,7 @@ class FaceDetector:
         x, y, width, height = box
         side = scale * max(width, height)
         window = (round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), max(1, round(side)))
-        return self._confirmed(image, suppress(self._detect_in_window(image, *window)))
+        return self._confirmed(image, non_maximum_suppression(self._detect_in_window(image, *window)))
 
     def _confirmed(self, image: NDArray[np.uint8], detections: list[Detection]) -> list[Detection]:
         if not self.verify:

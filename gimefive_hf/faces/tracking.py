@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .detections import Box, Detection, Detector, overlap, suppress
+from .detections import Box, Detection, Detector, non_maximum_suppression, overlap
 from .detector import FaceDetector, windows
 from .landmarks import find_landmarks
 
@@ -98,7 +98,7 @@ class FaceTracker:
                 else:
                     found.append(moved[0])
                     points[id(moved[0])] = moved[1]
-            found = suppress(found)
+            found = non_maximum_suppression(found)
             found += self._search(self.detector, image, time, found, in_sight)
         self._assign(found, time)
         seen = [track for track in self.tracks if track.seen == time]

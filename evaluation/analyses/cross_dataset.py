@@ -12,8 +12,8 @@ SLIDES = "slides"
 # What the two kinds are, for those who read their figures.
 ABOUT = {
     TRAINED: "gimefive-fast's network, 64 px, from the same face-identity weights for the same steps on each corpus, "
-    "one seed, the last weights. The budget is small, minutes of one core a row: it compares corpora under equal "
-    "terms, and each of them would give more with more steps",
+    "one seed, the last weights. The budget is small, 300 steps of 96 images, minutes of one core a row: it "
+    "compares corpora under equal terms and cannot show how far one carries in the end",
     LINEAR: "A linear classifier on the frozen features of the face-identity network, 112 px, the same for all. It "
     "compares corpora, not networks",
 }
@@ -44,6 +44,25 @@ def together_text(store: Store, models: list[str]) -> str:
     """Which corpora stand behind "… corpora together", in a sentence; empty where no model has so many."""
     joined = {store.models[model].trained_on for model in models if store.models[model].trained_on.count("+") > 2}
     return " ".join(f"Together: {', '.join(map(title_of, name.split('+')))}." for name in sorted(joined))
+
+
+def budget_text(store: Store) -> str:
+    """On how many test splits of their own corpora the trained networks are ahead of the linear classifiers."""
+    ahead = []
+    for model in cross_models(store, TRAINED):
+        corpora = store.models[model].trained_on
+        linear = [name for name in cross_models(store, LINEAR) if store.models[name].trained_on == corpora]
+        for corpus in corpora.split("+") if linear else ():
+            rows = [find_row(store, name, corpus=corpus) for name in (model, *linear)]
+            values = [row["value"] for row in rows if row is not None]
+            if len(values) == len(rows):
+                ahead.append(values[0] > max(values[1:]))
+    if not ahead:
+        return ""
+    return (
+        f"On {sum(ahead)} of {len(ahead)} test splits of the corpora that a row was trained on, the network is ahead "
+        "of the linear classifier below, which costs less and sees larger images."
+    )
 
 
 def counterpart(store: Store, trained_on: str, kind: str) -> str | None:

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from math import isnan
 
-from ..analyses.cross_dataset import ABOUT, LINEAR, SLIDES, TRAINED, cross_models, together_text, trained_title
+from ..analyses.cross_dataset import (
+    ABOUT,
+    LINEAR,
+    SLIDES,
+    TRAINED,
+    budget_text,
+    cross_models,
+    together_text,
+    trained_title,
+)
 from ..analyses.paper_table import NETWORKS, model_of, paper_table, summary
 from ..corpora import corpus_titles, title_of
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
@@ -75,7 +84,8 @@ def cross_dataset(store: Store) -> str:
     for kind, models in kinds.items():
         cells = [[trained_title(store, m), *[percent(find_row(store, m, corpus=c)) for c in corpora]] for m in models]
         table = markdown_table([f"{kind}: trained on", *sizes], cells)
-        parts.append(f"{table}\n\n{ABOUT[kind]}. {together_text(store, models)}".rstrip())
+        budget = budget_text(store) if kind == TRAINED else ""
+        parts.append(" ".join(filter(None, [f"{table}\n\n{ABOUT[kind]}.", budget, together_text(store, models)])))
     slides = store.published[store.published["publication"].str.contains(SLIDES)]
     quoted = []
     for name, part in slides.groupby("trained_on", sort=False):

@@ -13,6 +13,7 @@ from evaluation.analyses.cross_dataset import (
     SLIDES,
     TRAINED,
     beside_published,
+    budget_text,
     cross_models,
     kind_of,
     together_text,
@@ -90,7 +91,8 @@ stop_without(
 )
 for kind, models in kinds.items():
     st.subheader(kind.capitalize())
-    st.markdown(f"{ABOUT[kind]}. {together_text(store, models)}")
+    budget = budget_text(store) if kind == TRAINED else ""
+    st.markdown(f"{ABOUT[kind]}. {budget} {together_text(store, models)}")
     table = crossed(store, [*models, *(order_models(store) if with_ours else [])], METRICS[metric], leak_free)
     show_crossed(table, metric, "cross-trained" if kind == TRAINED else "cross-dataset", leak_free)
 runs = store.extras.get("runs")

@@ -71,7 +71,7 @@ flagship: $(VENV)/.installed            ## train the flagship from the corpora i
 
 seven: $(VENV)/.installed            ## train gimefive-7, after the flagship, from the corpora in DATA=DIR
 	$(TRAIN) --recipe gimefive-7 --weights $(RUN)/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-7
-	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-7/model --data $(DATA)
+	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-7/model --data $(DATA) --flip-average
 	$(BIN)/python -m training.bundle runs/gimefive-7/model --name gimefive-7 --onnx
 
 fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR, with neutral and without

@@ -68,7 +68,7 @@ def url():
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)  # torch is imported to its end first
 
 
 @pytest.mark.browser
@@ -87,6 +87,7 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
                 page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
                 for click in clicks:
                     link = page.get_by_role("link", name=click, exact=True)  # its name, without its icon's
+                    link.wait_for(state="attached", timeout=120_000)
                     if not link.is_visible():  # a phone hides the list of pages
                         page.get_by_test_id("stExpandSidebarButton").click()
                     if link.get_attribute("target") == "_blank":

@@ -24,7 +24,7 @@ from torch import Tensor
 from evaluation.corruptions import corrupt
 from evaluation.store import read_arrays
 from gimefive_hf.faces import cropping, detector, networks, onet
-from gimefive_hf.faces.detections import Detection, overlap, suppress
+from gimefive_hf.faces.detections import Detection, non_maximum_suppression, overlap
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import LandmarkDetector
 from gimefive_hf.tables import whole_file
@@ -105,7 +105,7 @@ def digest_of_search() -> str:
     parts = (
         FaceDetector,
         detector.windows,
-        suppress,
+        non_maximum_suppression,
         overlap,
         cropping.warp_square,
         onet.face_likelihood,

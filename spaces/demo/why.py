@@ -30,7 +30,7 @@ NAMES = {
     "integrated-gradients": "Integrated gradients: pixel by pixel",
 }
 DEFAULT = "grad-cam"
-TRUSTED = "worth trusting"
+TRUSTED, UNSHOWN = "worth trusting", "not shown to be better"
 
 
 @lru_cache
@@ -45,15 +45,17 @@ def measured(model: str) -> dict[str, str]:
 
 
 def offered(model: str) -> list[tuple[str, str]]:
-    """(label, method) of the methods to choose from: none that was measured to be no better than a blob."""
+    """(label, method) of the methods to choose from: the default, and those shown to be better than a blob."""
     verdicts = measured(model)
-    kept = [name for name in NAMES if not verdicts.get(name, "").startswith("not shown to be better")]
-    return [(NAMES[name] + remark(verdicts.get(name)), name) for name in kept or [DEFAULT]]
+    kept = [name for name in NAMES if name == DEFAULT or not verdicts.get(name, "").startswith(UNSHOWN)]
+    return [(NAMES[name] + remark(verdicts.get(name)), name) for name in kept]
 
 
 def remark(verdict: str | None) -> str:
     if verdict is None:
         return " (not measured on this model)"
+    if verdict.startswith(UNSHOWN):
+        return " (not shown to be better than a blob)"
     return " (worth trusting)" if verdict == TRUSTED else " (finds what is used, less for what)"
 
 
@@ -63,8 +65,8 @@ def why_html(
     """The panel below the card of the chosen face."""
     parts = cover_all(fer, face)
     blob = ""
-    if measured(model).get(DEFAULT, TRUSTED).startswith("not shown"):
-        blob = '<p class="warn">On this model such maps are worth no more than a blob in the centre.</p>'
+    if measured(model).get(DEFAULT, TRUSTED).startswith(UNSHOWN):
+        blob = '<p class="warn">On this model such maps were not shown to be worth more than a blob in the centre.</p>'
     return (
         f'<section class="why"><h3>Why?</h3><p class="reason">{html.escape(reason(face, heat))}</p>{blob}'
         f"<h4>What if a part is covered?</h4>{covered_html(fer, face, parts)}"

@@ -252,7 +252,8 @@ def write_table(path: Path, frame: pd.DataFrame, columns: list[str], key: list[s
 
 
 def write_results(store: Path, frame: pd.DataFrame) -> None:
-    """Replace results.csv."""
+    """Replace results.csv. A seed stays a whole number where other models have none."""
+    frame = frame.assign(seed=pd.to_numeric(frame["seed"]).astype("Int64"))
     write_table(store / "results.csv", frame, RESULT_COLUMNS, RESULT_KEY)
 
 

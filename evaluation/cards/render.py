@@ -224,10 +224,9 @@ def accuracy_rows(store: Store, corpus: str, classes: int) -> list[list[str]]:
     """A row for each model that was scored on the corpus with so many classes: all its test images, and leak-free."""
     rows = []
     for model in order_models(store):
-        where = {"corpus": corpus, "classes": classes}
-        full = find_row(store, model, **where)
+        full = find_row(store, model, corpus=corpus, classes=classes)
         if full is not None:
-            leak_free = find_row(store, model, subset="leak-free", **where)
+            leak_free = find_row(store, model, corpus=corpus, classes=classes, subset="leak-free")
             rows.append([model, percent(full, n=True), percent(leak_free, n=True)])
     return rows
 

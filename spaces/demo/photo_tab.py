@@ -169,7 +169,8 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
     def remember_face(number):
         return number
 
-    private = {"api_visibility": "private", "show_progress": "minimal"}
+    # Who goes on while an answer is computed gets that of the last choice.
+    private = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
     reasons = {"fn": explain_chosen, "inputs": [photo, example, chosen, *settings], "outputs": why}
     everything = [photo, stage, cards, why, chosen]
     changed = gr.on([photo.input, photo.clear], take, [photo, example, *settings], everything, **private)

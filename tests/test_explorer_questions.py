@@ -6,14 +6,13 @@ With GIMEFIVE_SCREENSHOTS=DIR each answer is also kept as a picture, light, dark
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+
+from .servers import free_port, streamlit_answers
 
 pytest.importorskip("streamlit", reason="the explorer's own requirement")
 
@@ -48,9 +47,7 @@ LOOKS = {
 
 @pytest.fixture(scope="module")
 def url():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = {"port": port, "address": "127.0.0.1", "headless": "true", "showEmailPrompt": "false"}
     flags = [f"--server.{name}={value}" for name, value in options.items()] + ["--browser.gatherUsageStats=false"]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "spaces/explorer/app.py"), *flags]
@@ -58,13 +55,7 @@ def url():
     environment.pop("GIMEFIVE_STORE", None)
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-                break
-            except OSError:
-                assert process.poll() is None, "Streamlit ended"
-                time.sleep(0.5)
+        assert streamlit_answers(port, process), "Streamlit ended"
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

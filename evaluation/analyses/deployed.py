@@ -13,6 +13,7 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
+from ..corpora import title_of
 from ..metrics import share_interval
 from ..queries import find_row, right_of
 from ..store import Store
@@ -80,6 +81,11 @@ def pose_rows(store: Store, model: str, corpora: tuple[str, ...] = ("raf-db", "f
             if len(part):
                 rows.append({"pose": pose, "least": least, "most": most} | count_faces(part))
     return pd.DataFrame(rows)
+
+
+def posed_corpora(store: Store) -> str:
+    """The titles of the corpora whose faces' poses are known, as a list in words."""
+    return ", ".join(title_of(name) for name in sorted(store.extras["face_poses"]["corpus"].unique()))
 
 
 def deployed_row(store: Store, model: str, corpus: str, metric: str = "accuracy_of_all") -> pd.Series | None:

@@ -54,7 +54,7 @@ def audit_sentences(audit: dict, corpus: str) -> list[str]:
 def aggregate_counts(audit: dict) -> dict[str, dict[str, int]]:
     """Split → class → images of the aggregate's parts together; its test split is that of the parts with their own."""
     splits: dict[str, dict[str, int]] = {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         parts = corpora_of(AGGREGATE) if split == "test" else corpora_with(aggregate=True)
         found = [audit["counts"].get(part, {}).get(split, {}) for part in parts]
         splits[split] = {name: sum(counts.get(name, 0) for counts in found) for name in EMOTIONS}

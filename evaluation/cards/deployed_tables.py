@@ -1,7 +1,7 @@
 """Markdown about the way a photo really goes: photo in, label out."""
 
 from ..analyses.confidence import confidence_rows
-from ..analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
+from ..analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows, posed_corpora
 from ..corpora import title_of
 from ..queries import FLAGSHIP, find_row, order_models
 from ..store import Store
@@ -77,8 +77,7 @@ def hard_faces(store: Store, model: str = FLAGSHIP) -> str:
         ]
         header = ["found test faces, by how they stand", "faces", "right %"]
         text += f"\n\n{markdown_table(header, rows)}"
-        corpora = ", ".join(title_of(name) for name in sorted(store.extras["face_poses"]["corpus"].unique()))
-        text += f"\n\nTest faces of {corpora}; roll and yaw are estimated from the landmarks."
+        text += f"\n\nTest faces of {posed_corpora(store)}; roll and yaw are estimated from the landmarks."
     return text
 
 

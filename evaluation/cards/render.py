@@ -22,7 +22,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 from gimefive_hf.publishing.licence import LICENSE, LICENSE_FILE, LICENSE_NAME
 
 from ..analyses.weak_spots import weak_spots
-from ..corpora import read_records, title_of
+from ..corpora import corpora_with, read_records, title_of
 from ..queries import FLAGSHIP, find_row, order_models, tested_corpora
 from ..store import DEFAULT_STORE, Store, read_store
 from .audit_sentences import audit_sentences, count_rows, listed_rows
@@ -202,9 +202,8 @@ def dataset_card(store: Store, corpus: str) -> str:
         pretty_name=about["title"],
         tags=["facial-expression-recognition"],
     )
-    results = {classes: accuracy_rows(store, corpus, classes) for classes in (6, 7)}
-    classes = 6 if results[6] else 7  # a corpus with neutral and few others is only scored by seven
-    rows = results[classes]
+    classes = 7 if corpus in corpora_with(neutral_test=True) else 6
+    rows = accuracy_rows(store, corpus, classes)
     audit = read_audit()
     header, counts = count_rows(audit, corpus)
     if not counts:

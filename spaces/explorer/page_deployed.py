@@ -7,7 +7,7 @@ from explorer_sentences import ends
 from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
 from evaluation.analyses.confidence import confidence_rows
-from evaluation.analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows
+from evaluation.analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows, posed_corpora
 from evaluation.cards.deployed_tables import CONDITIONS, HOLDS
 from evaluation.corpora import title_of
 from evaluation.queries import FLAGSHIP, find_row, order_models, percent_text
@@ -83,9 +83,11 @@ def show_poses(store: Store, model: str) -> None:
     named = [f"{r.pose} {r.least}–{r.most}° ({r.images:,})" for r in poses.itertuples()]
     columns = {"right_share": "value", "right_low": "low", "right_high": "high", "images": "n"}
     table = poses.assign(head=named).rename(columns=columns)[["head", "pose", "value", "low", "high", "n"]]
-    corpora = ", ".join(title_of(name) for name in sorted(store.extras["face_poses"]["corpus"].unique()))
     title = f"{model}: accuracy of found faces"
-    note = f"95 % Wilson intervals, faces in brackets. Test faces of {corpora}; angles estimated from the landmarks."
+    note = (
+        f"95 % Wilson intervals, faces in brackets. Test faces of {posed_corpora(store)}; angles estimated from the "
+        "landmarks."
+    )
     show_chart(dot_plot(table, "head", "pose", title), table, f"poses-{model}", note, ends(table, ["head"], title))
 
 

@@ -34,8 +34,8 @@ from .results_cases import make_facts, make_predictions, make_store
 from .servers import free_port, streamlit_answers
 
 EXPLORER = Path(__file__).parents[1] / "spaces" / "explorer"
-PAGES = sorted(path.stem for path in EXPLORER.glob("page_*.py"))
-WITH_STORE = [name for name in PAGES if name != "page_try_it"]
+PAGES = sorted(path.stem for path in EXPLORER.glob("views/[!_]*.py"))
+WITH_STORE = [name for name in PAGES if name != "try_it"]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def explorer(monkeypatch, store_folder, tmp_path):
 
 
 def open_page(name: str, **query) -> AppTest:
-    app = AppTest.from_file(str(EXPLORER / f"{name}.py"), default_timeout=60)
+    app = AppTest.from_file(str(EXPLORER / "views" / f"{name}.py"), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     return app.run()
@@ -92,19 +92,19 @@ def texts(app: AppTest) -> str:
 
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
-    "page_attention": (4, "Mean over 50 test images"),
-    "page_calibration": (3, "300 images in"),
-    "page_classes": (2, "300 images"),
-    "page_compare": (1, "shared images"),
-    "page_cross_dataset": (4, "number of test images n"),
-    "page_deployed": (3, "20 images a row"),
-    "page_failures": (1, "The 3 clearest of 3 stored, out of 240 test images"),
-    "page_fairness": (3, "24 images of"),
-    "page_labels": (0, "The store has no FER+ votes"),
-    "page_overview": (1, "RAF-DB 240, FER2013 60"),
-    "page_paper_table": (2, "240 images of RAF-DB. Filled: measured here"),
-    "page_robustness": (1, "the same 30 evenly drawn images at every point"),
-    "page_training": (1, "up to step 200, 0.3 hours of training. Held-out images: RAF-DB 50; bars: 95 % Wilson"),
+    "attention": (4, "Mean over 50 test images"),
+    "calibration": (3, "300 images in"),
+    "classes": (2, "300 images"),
+    "compare": (1, "shared images"),
+    "cross_dataset": (4, "number of test images n"),
+    "deployed": (3, "20 images a row"),
+    "failures": (1, "The 3 clearest of 3 stored, out of 240 test images"),
+    "fairness": (3, "24 images of"),
+    "labels": (0, "The store has no FER+ votes"),
+    "overview": (1, "RAF-DB 240, FER2013 60"),
+    "paper_table": (2, "240 images of RAF-DB. Filled: measured here"),
+    "robustness": (1, "the same 30 evenly drawn images at every point"),
+    "training": (1, "up to step 200, 0.3 hours of training. Held-out images: RAF-DB 50; bars: 95 % Wilson"),
 }
 
 
@@ -125,7 +125,7 @@ def test_empty_store_says_what_to_do(name, tmp_path, monkeypatch):
     assert "training.evaluate" in str(app.info[0].value)
 
 
-@pytest.mark.parametrize("name", ["page_overview", "page_compare", "page_robustness"])
+@pytest.mark.parametrize("name", ["overview", "compare", "robustness"])
 def test_partial_store_names_the_fault_and_shows_the_rest(name, tmp_path, monkeypatch):
     make_store(tmp_path, {"gimefive": 0.8, "peer": 0.6})
     path = tmp_path / "predictions" / "peer.parquet"
@@ -137,19 +137,19 @@ def test_partial_store_names_the_fault_and_shows_the_rest(name, tmp_path, monkey
 
 
 def test_a_link_carries_the_choice():
-    app = open_page("page_classes", model="peer", corpus="FER2013")
+    app = open_page("classes", model="peer", corpus="FER2013")
     assert app.selectbox(key="model").value == "peer"
     assert app.selectbox(key="corpus").value == "FER2013"
 
 
 def test_a_wrong_link_falls_back():
-    app = open_page("page_classes", model="nobody")
+    app = open_page("classes", model="nobody")
     assert not app.exception
     assert app.selectbox(key="model").value == "gimefive"
 
 
 def test_overview_names_the_weakest_spots():
-    text = texts(open_page("page_overview"))
+    text = texts(open_page("overview"))
     for part in (
         "Weakest spot:** of the 40 faces labelled",
         "Worst corruption:** jpeg at strength 5",
@@ -159,13 +159,13 @@ def test_overview_names_the_weakest_spots():
 
 
 def test_compare_gives_mcnemar():
-    app = open_page("page_compare")
+    app = open_page("compare")
     labels = [metric.label for metric in app.metric]
     assert labels == ["only gimefive right", "only peer right", "McNemar's exact p"]
 
 
 def test_failures_without_corpora_show_names_only():
-    app = open_page("page_failures")
+    app = open_page("failures")
     assert "not on this machine" in texts(app)
     assert len(app.dataframe) == 1
     assert len(app.get("image")) == 3  # heat maps alone
@@ -178,7 +178,7 @@ def test_failures_with_corpora_show_pictures(tmp_path, monkeypatch):
             Image.new("RGB", (8, 8), (number, 90, 200)).save(content, "PNG")
             archive.writestr(f"raf-db/{number:03d}.jpg", content.getvalue())
     monkeypatch.setenv("GIMEFIVE_CORPORA", str(tmp_path))
-    app = open_page("page_failures")
+    app = open_page("failures")
     assert not app.exception, app.exception
     assert "not on this machine" not in texts(app)
     assert [len(shown.proto.imgs) for shown in app.get("image")] == [3, 3, 3]  # picture, answer's heat, label's heat
@@ -190,7 +190,7 @@ def test_failures_of_other_weights_are_named(store_folder, tmp_path, monkeypatch
     table.assign(probability=table["probability"] / 2).to_csv(tmp_path / "store" / "failures.csv", index=False)
     (tmp_path / "store" / "failures_gimefive.npz").write_bytes(b"PK")
     monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path / "store"))
-    app = open_page("page_failures")
+    app = open_page("failures")
     assert not app.exception, app.exception
     assert "explained with other weights" in texts(app)
     assert "failures_gimefive.npz is not a whole file" in texts(app)
@@ -203,7 +203,7 @@ def test_attention_of_two_models_is_compared(store_folder, tmp_path, monkeypatch
     both.to_csv(tmp_path / "store" / "attention.csv", index=False)
     shutil.copy(tmp_path / "store" / "attention_gimefive.npz", tmp_path / "store" / "attention_peer.npz")
     monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path / "store"))
-    app = open_page("page_attention", other="peer")
+    app = open_page("attention", other="peer")
     assert not app.exception, app.exception
     figure = json.loads(app.get("plotly_chart")[-1].proto.spec)
     assert len([trace for trace in figure["data"] if trace["type"] == "heatmap"]) == 3 * 6
@@ -233,11 +233,11 @@ def test_a_store_with_all_kinds_of_faults_is_shown_as_far_as_it_goes(name, store
         "faithfulness.csv is not",
     ):
         assert fault in texts(app), fault
-    assert len(app.get("plotly_chart")) >= (name not in ("page_compare", "page_labels"))
+    assert len(app.get("plotly_chart")) >= (name not in ("compare", "labels"))
 
 
 def test_try_it_waits_for_a_photo_or_a_model():
-    app = open_page("page_try_it")
+    app = open_page("try_it")
     assert not app.exception
     assert len(app.info) == 1
 
@@ -246,7 +246,7 @@ def test_app_lists_every_page():
     app = AppTest.from_file(str(EXPLORER / "app.py"), default_timeout=60).run()
     assert not app.exception, app.exception
     listed = runpy.run_path(str(EXPLORER / "app.py"), run_name="listing")["PAGES"]
-    assert {f"page_{name}" for name in listed} == set(PAGES)
+    assert set(listed) == set(PAGES)
 
 
 def test_command_refuses_a_missing_store(tmp_path):
@@ -278,7 +278,7 @@ def test_command_starts_streamlit_and_ends_with_it(tmp_path):
 
 def test_every_weak_spot_links_to_its_own_images():
     """What makes a spot stands in its link, and the page that it opens shows those images and no others."""
-    app = open_page("page_overview")
+    app = open_page("overview")
     spots = {
         name: next(p.value for p in (*app.error, *app.markdown) if f"**{name}:**" in p.value)
         for name in ("Weakest spot", "Worst corruption", "Lowest accuracy")
@@ -289,12 +289,12 @@ def test_every_weak_spot_links_to_its_own_images():
     }
     query = queries["Weakest spot"]
     assert set(query) == {"model", "corpus", "label", "predicted"}
-    wrong = open_page("page_failures", **query).dataframe[-1].value
+    wrong = open_page("failures", **query).dataframe[-1].value
     assert set(wrong["label"]) == {query["label"]} and set(wrong["predicted"]) == {query["predicted"]}
     assert f"labelled {query['label']} in the test split of {query['corpus']}" in spots["Weakest spot"]
     assert f"({len(wrong)}) for {query['predicted']}" in spots["Weakest spot"]
     assert queries["Worst corruption"]["images"] == "jpeg, strength 5 of 5"
-    app = open_page("page_failures", **queries["Worst corruption"])
+    app = open_page("failures", **queries["Worst corruption"])
     accuracy, images = re.search(r"accuracy of ([\d.]+) % .* of (\d+) images", spots["Worst corruption"]).groups()
     assert len(app.dataframe[-1].value) == round(int(images) * (1 - float(accuracy) / 100))
     assert set(queries["Lowest accuracy"]) == {"model", "corpus"}
@@ -310,11 +310,11 @@ def test_every_chart_says_its_result_to_those_who_do_not_see_it(name):
 def test_filters_also_filter_the_explained(store_folder):
     explained = pd.read_csv(store_folder / "failures.csv")
     chosen = explained.iloc[0]
-    app = open_page("page_failures", corpus="RAF-DB", label=chosen["label"], predicted=chosen["predicted"])
+    app = open_page("failures", corpus="RAF-DB", label=chosen["label"], predicted=chosen["predicted"])
     cards = [part.value for part in app.markdown if "taken for **" in part.value]
     assert cards and all(f"**{chosen['label']}**, taken for **{chosen['predicted']}**" in card for card in cards)
     label = next(name for name in EMOTIONS if name not in set(explained["label"]))
-    assert "has been explained" in texts(open_page("page_failures", corpus="RAF-DB", label=label))
+    assert "has been explained" in texts(open_page("failures", corpus="RAF-DB", label=label))
 
 
 def test_a_corruption_is_compared_on_the_same_images(store_folder):
@@ -329,7 +329,7 @@ def test_a_corruption_is_compared_on_the_same_images(store_folder):
 
 
 def test_leaderboard_tells_measured_from_quoted_and_keeps_numbers():
-    board = open_page("page_overview").dataframe[0].value
+    board = open_page("overview").dataframe[0].value
     assert board["model"].tolist() == ["gimefive", "peer", "paper: gamma"]
     assert board["source"].tolist() == ["●", "●", "◇"]
     assert board["RAF-DB accuracy"].dtype == float and board["RAF-DB accuracy"].iloc[2] == 0.865
@@ -338,7 +338,7 @@ def test_leaderboard_tells_measured_from_quoted_and_keeps_numbers():
 
 def test_maps_keep_infernos_colours_and_their_shape(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPLORER))
-    charts = runpy.run_path(str(EXPLORER / "explorer_charts.py"))
+    charts = runpy.run_path(str(EXPLORER / "parts" / "charts.py"))
     figure = charts["face_maps"]({"a": np.zeros((2, 8, 8))}, ["x", "y"], np.full((68, 2), 4.0), "title")
     replaced = Path(streamlit_plotly_theme.__file__).read_text()  # the colours that Streamlit's theme puts others for
     assert "#000004" in replaced

@@ -57,9 +57,9 @@ WIDTHS = """<style>
 
 def main() -> None:
     st.set_page_config(page_title="GiMeFive explorer", page_icon="🙂", layout="wide")
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "views"
     pages = [
-        st.Page(folder / f"page_{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+        st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, (title, icon) in PAGES.items()
     ]
     page = st.navigation(pages, expanded=True)

@@ -17,7 +17,7 @@ SIDE = 224
 
 def corpora_folder() -> Path | None:
     """`$GIMEFIVE_CORPORA`, or `../shared/corpora` beside the repository; None if there is neither."""
-    default = Path(__file__).parents[3] / "shared" / "corpora"
+    default = Path(__file__).parents[4] / "shared" / "corpora"
     folder = Path(os.environ.get("GIMEFIVE_CORPORA") or default)
     return folder if folder.is_dir() else None
 

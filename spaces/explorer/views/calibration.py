@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot, reliability_diagram, risk_coverage
-from explorer_sentences import ends
-from explorer_store import choose_corpus, choose_model, show_chart, start_page, stop_without
+from parts.charts import dot_plot, reliability_diagram, risk_coverage
+from parts.sentences import ends
+from parts.store import choose_corpus, choose_model, show_chart, start_page, stop_without
 
 from evaluation.analyses.confidence import confidence_rows
 from evaluation.corpora import corpora_of, title_of

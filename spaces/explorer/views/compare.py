@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_sentences import ends
-from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
+from parts.charts import dot_plot
+from parts.sentences import ends
+from parts.store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpora_of
 from evaluation.metrics import mcnemar, mean_interval

@@ -3,13 +3,14 @@
 from urllib.parse import urlencode
 
 import pandas as pd
-from explorer_charts import KINDS
 
 from evaluation.analyses.deployed import deployed_row
 from evaluation.analyses.weak_spots import commonest_mistake, own_corpora, weakest_class, worst_corruption
 from evaluation.corpora import title_of
 from evaluation.queries import TABLE2, find_row, order_models, protocol_title
 from evaluation.store import Store
+
+from .charts import KINDS
 
 
 def spot_links(store: Store, model: str) -> dict[str, str]:

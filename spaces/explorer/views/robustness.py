@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import lines
-from explorer_sentences import ends
-from explorer_store import choose, show_chart, start_page, stop_without
+from parts.charts import lines
+from parts.sentences import ends
+from parts.store import choose, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
 from evaluation.metrics import mean_interval

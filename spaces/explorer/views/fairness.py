@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_sentences import ends
-from explorer_store import choose_model, show_chart, start_page, stop_without
+from parts.charts import dot_plot
+from parts.sentences import ends
+from parts.store import choose_model, show_chart, start_page, stop_without
 
 from evaluation.corpora import corpora_with, title_of
 from evaluation.metrics import mean_interval, permutation_test

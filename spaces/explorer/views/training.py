@@ -1,9 +1,9 @@
 """Held-out metrics during training."""
 
 import streamlit as st
-from explorer_charts import lines
-from explorer_sentences import ends
-from explorer_store import choose, show_chart, start_page, stop_without
+from parts.charts import lines
+from parts.sentences import ends
+from parts.store import choose, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
 from evaluation.metrics import share_interval

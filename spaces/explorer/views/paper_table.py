@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_sentences import ends
-from explorer_store import choose_corpus, show_chart, start_page, stop_without
+from parts.charts import dot_plot
+from parts.sentences import ends
+from parts.store import choose_corpus, show_chart, start_page, stop_without
 
 from evaluation.analyses.paper_table import NETWORKS, changes, model_of, paper_table, summary
 from evaluation.corpora import title_of

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_pictures import corpora_folder, draw_heat, read_picture
-from explorer_sentences import ends
-from explorer_store import (
+from parts.charts import dot_plot
+from parts.pictures import corpora_folder, draw_heat, read_picture
+from parts.sentences import ends
+from parts.store import (
     choose,
     choose_corpus,
     choose_model,

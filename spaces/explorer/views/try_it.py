@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_sentences import ends
-from explorer_store import show_chart
+from parts.charts import dot_plot
+from parts.sentences import ends
+from parts.store import show_chart
 from PIL import Image, ImageDraw, ImageFont
 
 import gimefive_hf

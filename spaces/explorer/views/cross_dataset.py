@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot, heat_map
-from explorer_sentences import ends
-from explorer_store import choose, download_table, show_chart, start_page, stop_without
+from parts.charts import dot_plot, heat_map
+from parts.sentences import ends
+from parts.store import choose, download_table, show_chart, start_page, stop_without
 
 from evaluation.analyses.cross_dataset import (
     ABOUT,

@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot
-from explorer_sentences import ends
-from explorer_store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
+from parts.charts import dot_plot
+from parts.sentences import ends
+from parts.store import choose, choose_corpus, download_table, show_chart, start_page, stop_without
 
 from evaluation.analyses.confidence import confidence_rows
 from evaluation.analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows, posed_corpora

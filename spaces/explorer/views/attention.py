@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from explorer_charts import dot_plot, face_maps, heat_map, lines
-from explorer_sentences import ends
-from explorer_store import choose, show_chart, start_page, stop_without, store_path
+from parts.charts import dot_plot, face_maps, heat_map, lines
+from parts.sentences import ends
+from parts.store import choose, show_chart, start_page, stop_without, store_path
 
 from evaluation.corpora import title_of
 from evaluation.queries import FLAGSHIP

@@ -2,10 +2,10 @@
 
 import pandas as pd
 import streamlit as st
-from explorer_charts import cost_scatter, dot_plot
-from explorer_leaderboard import cost_table, leaderboard, spot_links
-from explorer_sentences import ends
-from explorer_store import choose, choose_model, download_table, show_chart, start_page
+from parts.charts import cost_scatter, dot_plot
+from parts.leaderboard import cost_table, leaderboard, spot_links
+from parts.sentences import ends
+from parts.store import choose, choose_model, download_table, show_chart, start_page
 
 from evaluation.analyses.weak_spots import LEAST_IMAGES, weak_spots
 from evaluation.corpora import title_of

@@ -32,6 +32,7 @@ from gimefive_hf.tables import write_whole
 
 from .corpora.crops import Crops, read_crops, with_second
 from .corpora.second_labels import read_second_labels, second_labels_of
+from .detected_crops import with_detected
 from .loop.batches import Collator, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
@@ -58,6 +59,7 @@ class RunPaths:
     weights: Path | None = None
     teacher: Sequence[Path] = ()
     probabilities: Path | None = None
+    detected: Path | None = None
     workers: int = 0
     cpu: bool = False
 
@@ -68,7 +70,19 @@ def read_split(settings: TrainingSettings, paths: RunPaths, names: Iterable[str]
         crops = {
             name: read_crops(paths.data, name, split, settings.grey, settings.crop_side, paths.cache) for name in names
         }
+    if split == "train" and settings.detected_share:
+        crops = add_detected(crops, paths.detected)
     return add_second_labels(crops, paths.data) if settings.second_share and split == "train" else crops
+
+
+def add_detected(crops: dict[str, Crops], folder: Path | None) -> dict[str, Crops]:
+    """The corpora's crops with the variants that our detector cut. Raises ValueError if none has any."""
+    if folder is None:
+        raise ValueError("detected_share needs --detected, the folder that training.detected_crops has written")
+    found = {name: with_detected(some, folder, name) for name, some in crops.items()}
+    if all(some.detected is None for some in found.values()):
+        raise ValueError(f"{folder} has crops of none of {', '.join(crops)}; see training.detected_crops")
+    return found
 
 
 def add_second_labels(crops: dict[str, Crops], data: Path) -> dict[str, Crops]:
@@ -247,6 +261,7 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
         "--teacher", type=Path, nargs="+", default=(), help="folders of the checkpoints that teacher_share speaks of"
     )
     parser.add_argument("--probabilities", type=Path, help="npz file with a teacher's probabilities, in its place")
+    parser.add_argument("--detected", type=Path, help="folder of training.detected_crops, for detected_share")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
 

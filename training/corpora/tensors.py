@@ -30,6 +30,8 @@ class Crops:
         sources: n paths inside the corpora.
         left_out: images, by class, whose class is none of the asked ones.
         second: int64 (n,), another opinion's labels, -1 where it has none; None for a corpus without.
+        detected: uint8 (m, channels, side, side), some of the images as our detector crops them; None for none.
+        detected_at: int64 (n,), which of `detected` belongs to each image, -1 where none does.
         corpora: n names.
         splits: n names.
         subjects: n persons, None where the corpus does not tell.
@@ -41,6 +43,8 @@ class Crops:
     sources: list[str]
     left_out: dict[str, int] = field(default_factory=dict)
     second: Tensor | None = None
+    detected: Tensor | None = None
+    detected_at: Tensor | None = None
     corpora: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     subjects: list[str | None] = field(default_factory=list)
@@ -74,6 +78,7 @@ class Crops:
             labels=self.labels[chosen],
             votes=self.votes[chosen],
             second=None if self.second is None else self.second[chosen],
+            detected_at=None if self.detected_at is None else self.detected_at[chosen],
             **lists,
         )
 

@@ -20,6 +20,7 @@ from ..corpora.crops import LABELS, NEUTRAL, Crops
 from .augmentation import compressed, warped
 from .settings import TrainingSettings
 
+DETECTED_PART = 32  # of a batch's sources of chance, the first for which images come as detected; one per corpus
 MIN_VOTES = 5  # FER+ votes for one of the labels, below which an image's votes do not count
 NEUTRAL_SHARE_OF_SIX = 1 / 6  # with six classes a vote for neutral is one sixth of a vote for each
 
@@ -168,10 +169,21 @@ class Collator:
         for corpus, (name, some) in enumerate(self.images.crops.items()):
             if corpus in by_corpus:
                 chosen = by_corpus[corpus]
-                crops[name] = compressed(some.images[chosen], self.augmentation, generator_of(first, 2 * corpus + 1))
+                images = self.drawn(some, chosen, generator_of(first, DETECTED_PART + corpus))
+                crops[name] = compressed(images, self.augmentation, generator_of(first, 2 * corpus + 1))
                 targets.append(self.images.targets[name][chosen])
         batch = {"crops": crops, "targets": torch.cat(targets), "first": torch.tensor(first)}
         return batch if self.staged else self.finish(batch)
+
+    def drawn(self, crops: Crops, chosen: list[int], generator: torch.Generator) -> Tensor:
+        """The chosen images, some of them as our detector crops them, with the settings' probability each."""
+        images, share = crops.images[chosen], self.images.settings.detected_share
+        if not share or crops.detected is None or crops.detected_at is None:
+            return images
+        at = crops.detected_at[chosen]
+        taken = (at >= 0) & (torch.rand(len(chosen), generator=generator) < share)
+        images[taken] = crops.detected[at[taken]]  # a copy: indexing with a list makes one
+        return images
 
     def finish(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """A staged batch → `pixel_values` and `targets`, computed where the crops are."""

@@ -103,6 +103,9 @@ class TrainingSettings:
         "what the teachers see: stored, each crop as it is, once, before the first step; or batch, what the student "
         "sees, augmented and mixed up (function matching, Beyer et al. 2022)",
     )
+    detected_share: Number = described(
+        0.0, "probability that an image comes as our detector crops it, where --detected has it so", SHARE
+    )
     label_smoothing: Number = described(0.0, "share of the uniform distribution in every target", SHARE)
     # Augmentation, drawn per image unless said otherwise
     flip: bool = described(True, "mirror half of the images")

@@ -45,8 +45,8 @@ def cut_crops(crops: Crops, corpus: str, images: int, cache: Path | None = None)
     seeds = [scene_seed(corpus, source) for source in crops.sources]
     cut, sources = [], []
     for turn, way in enumerate(WAYS):
-        some = crops.select(torch.tensor([seed % len(WAYS) == turn for seed in seeds]))
-        own = torch.tensor([source in searched for source in some.sources])
+        some = crops.select(torch.tensor([seed % len(WAYS) == turn for seed in seeds], dtype=torch.bool))
+        own = torch.tensor([source in searched for source in some.sources], dtype=torch.bool)
         found = Detected(some.select(own), corpus, way, cache)
         for image, source in zip(some.images, some.sources, strict=True):
             scene = way.scene(image, scene_seed(corpus, source))
@@ -75,6 +75,8 @@ class Detected:
         place = self.places.get(source)
         if place is not None:
             return self.faces.detection(place) if self.faces.found[place] else None
+        if not len(self.lenders):
+            return None
         lender = int(self.generator.choice(self.lenders))
         return moved(self.faces.detection(lender), self.scenes[lender], scene)
 

@@ -1,4 +1,4 @@
-"""MediaPipe's face networks, as TensorFlow Lite files, run by LiteRT on one thread."""
+"""The networks in `models`, run on one thread: MediaPipe's by LiteRT, the others by ONNX Runtime."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -90,3 +91,18 @@ def without_greeting() -> Iterator[None]:
             for line in written:
                 if line.strip() != GREETING:
                     os.write(2, line)
+
+
+def onnx_session(file: str) -> Any:
+    """The ONNX network of this name in `models`, loaded once in each process; several threads may run it at once."""
+    return _onnx_session(file, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _onnx_session(file: str, process: int) -> Any:
+    """The network of this process: one that a fork copied may be in the middle of another thread's pass."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(MODELS_DIR / file), options, providers=["CPUExecutionProvider"])

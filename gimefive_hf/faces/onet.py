@@ -3,17 +3,13 @@ O-Net, the last network of MTCNN (Zhang et al. 2016, arXiv 1604.02878), which te
 one: a second opinion on doubtful detections. It knows the profiles, hands and hats for which the mesh sees no face.
 """
 
-import os
-from functools import lru_cache
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .cropping import crop_face
 from .detections import Box
-from .networks import MODELS_DIR
+from .networks import onnx_session
 
 ONET_SIDE = 48
 # It wants a face from forehead to chin, as wide as high; chosen with `FaceDetector.LIKELY`, see training/LOG.md.
@@ -23,7 +19,7 @@ FILE = "mtcnn_onet.onnx"
 
 def face_likelihood(image: NDArray[np.uint8], box: Box) -> float:
     """How likely the upright `box` (x, y, width, height) of `image`, uint8 RGB, holds a face: in [0, 1]."""
-    (likelihoods,) = _session(os.getpid()).run(["softmax_2"], {"input_3": onet_input(image, box)})
+    (likelihoods,) = onnx_session(FILE).run(["softmax_2"], {"input_3": onet_input(image, box)})
     return float(likelihoods[:, 1].mean())
 
 
@@ -34,13 +30,3 @@ def onet_input(image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
     ).image
     columns_first = (crop.astype(np.float32).transpose(1, 0, 2) - 127.5) / 128  # as in MATLAB, its first home
     return np.stack([columns_first, columns_first[::-1]])
-
-
-@lru_cache(maxsize=1)
-def _session(process: int) -> Any:
-    """The network of this process: one that a fork copied may be in the middle of another thread's pass."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(MODELS_DIR / FILE), options, providers=["CPUExecutionProvider"])

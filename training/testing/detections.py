@@ -23,7 +23,7 @@ from torch import Tensor
 
 from evaluation.corruptions import corrupt
 from evaluation.store import read_arrays
-from gimefive_hf.faces import cropping, detector, networks, onet
+from gimefive_hf.faces import cropping, detector, networks, onet, retinaface
 from gimefive_hf.faces.detections import Detection, non_maximum_suppression, overlap
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import LandmarkDetector
@@ -110,6 +110,13 @@ def digest_of_search() -> str:
         cropping.warp_square,
         onet.face_likelihood,
         onet.onet_input,
+        detector.agreed,
+        detector.log_odds,
+        retinaface.RetinaFaceDetector,
+        retinaface.fit,
+        retinaface.anchors,
+        retinaface.decode,
+        retinaface.to_detection,
         make_scene,
         corrupt,
         Way.scene,
@@ -117,7 +124,10 @@ def digest_of_search() -> str:
     trees = [ast.dump(without_docstrings(ast.parse(textwrap.dedent(inspect.getsource(part))))) for part in parts]
     constants = (
         *(detector.DETECTOR_SIDE, detector.WIDER, detector.LEAST_FILLING),
+        *(detector.LEAST_SECOND, detector.MESH_SHARE, detector.PRIOR),
         *(onet.ONET_SIDE, onet.ONET_MARGIN, onet.ONET_LIFT),
+        *(retinaface.ANCHOR_SIDES, retinaface.CENTRE_VARIANCE, retinaface.SIZE_VARIANCE, retinaface.MEAN_BGR.tolist()),
+        *(retinaface.RETINA_SIDE, retinaface.BOX_SHARE, retinaface.BOX_DROP),
         *(scenes.SCENE, scenes.EDGE),
     )
     digest = hashlib.sha256(repr((trees, constants)).encode())

@@ -25,8 +25,8 @@ WIDER = 1.6
 LEAST_FILLING = 0.5
 # RetinaFace is asked from this score on; with the mesh's word it is one that counts, or none.
 LEAST_SECOND = 0.1
-# The mesh's log-odds count by `MESH_SHARE` beside RetinaFace's; `PRIOR` puts the bar of 0.5 where one of 1,302 faceless
-# pictures has a face. Both chosen on held-out images, see training/LOG.md.
+# The mesh's log-odds count by `MESH_SHARE` beside RetinaFace's; `PRIOR` puts the bar of 0.5 where two places in 1,182
+# faceless pictures reach it. Both chosen on held-out images, see training/LOG.md.
 MESH_SHARE, PRIOR = 0.3, 0.7
 # Tiles of fewer pixels a side show nothing that the whole image does not.
 LEAST_TILE = 64

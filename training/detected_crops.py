@@ -1,7 +1,7 @@
 """
 Training images as they are really met: found by our detector, in a scene or as a whole photo, and cropped by it.
 
-    python -m training.detected_crops --data DIR --out DIR [--corpus raf-db …] [--images 8000]
+    python -m training.detected_crops --data DIR --out DIR [--corpus raf-db …] [--images 4500]
     python -m training.train … --detected DIR
 
 One file per corpus, CORPUS.safetensors: the crops, and the training images to which they belong. An image
@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
     parser.add_argument("--out", type=Path, required=True, help="folder of the files that are made")
     parser.add_argument("--corpus", nargs="+", choices=corpora_with(train=True), default=CORPORA)
-    parser.add_argument("--images", type=int, default=8000, help="of each corpus, searched at most")
+    parser.add_argument("--images", type=int, default=4500, help="of each corpus, searched at most")
     parser.add_argument("--cache", type=Path, help="folder of what was found")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when transformers is imported; see cli.main
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,9 @@ from gimefive_hf import (
     GiMeFiveForImageClassification,
     GiMeFiveImageProcessor,
 )
+from gimefive_hf.loading import load_checkpoint
+from gimefive_hf.runtimes.export import export_onnx
+from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -51,6 +55,13 @@ def chromium() -> str:
 
 
 @pytest.fixture
+def online(monkeypatch):
+    """What the Hub's client reads in the environment when it is imported; the Hub on loopback does not speak Xet."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+
+
+@pytest.fixture
 def tiny_config() -> GiMeFiveConfig:
     return GiMeFiveConfig(widths=[4, 8], classifier_widths=[8], image_size=16)
 
@@ -64,6 +75,15 @@ def tiny_model(tiny_config) -> GiMeFiveForImageClassification:
 @pytest.fixture
 def tiny_processor() -> GiMeFiveImageProcessor:
     return GiMeFiveImageProcessor(size={"height": 16, "width": 16})
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> Path:
+    """An ONNX file of a tiny network, written once: that takes seconds."""
+    folder = tmp_path_factory.mktemp("onnx")
+    model, processor = load_checkpoint(make_tiny_checkpoint(folder))
+    export_onnx(TorchPredictor(model, processor), folder / "model.onnx")
+    return folder / "model.onnx"
 
 
 @pytest.fixture

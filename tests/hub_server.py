@@ -15,6 +15,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_loopback"
@@ -48,7 +49,7 @@ class HubServer(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.calls: list[str] = []
         self.collections: dict[str, dict] = {}
-        self.troubles: list[int] = []  # answers to the next calls
+        self.troubles: list[int] = []  # answers to the next calls; 200: as ever, 0: hangs up without one
         self.paid: set[str] = set()  # kinds of repositories that this user may not make
 
     @property
@@ -100,8 +101,11 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         path, body = unquote(urlsplit(self.path).path), self.body()
         self.server.calls.append(f"{self.command} {path}")
-        if self.server.troubles:
-            return self.refuse(self.server.troubles.pop(0), "Trouble")
+        trouble = self.server.troubles.pop(0) if self.server.troubles else 200
+        if trouble == 0:
+            return self.connection.shutdown(SHUT_RDWR)
+        if trouble != 200:
+            return self.refuse(trouble, "Trouble")
         open_to_all = path == "/api/validate-yaml" or path.startswith("/large/")  # the Hub signs the latter's addresses
         if self.command in ("POST", "PUT") and not self.authorized() and not open_to_all:
             return self.refuse(401, "Unauthorized")
@@ -131,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         url = {"url": f"{self.server.url}/{PREFIXES[kind]}{name}"}
         if kind in self.server.paid:
             return self.refuse(402, "PaymentRequired")
-        if (kind, name) in self.server.repos:
+        if name in {taken for _, taken in self.server.repos}:
             return self.answer(url | {"error": "You already created this repo"}, 409)
         self.server.repos[kind, name] = Repo(wanted.get("private") or wanted.get("visibility") == "private")
         return self.answer(url)

@@ -5,9 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.repocard import metadata_load
@@ -21,24 +21,19 @@ from .servers import free_port, streamlit_answers
 from .test_push import real_api
 from .video_cases import save_tiny
 
+pytestmark = pytest.mark.usefixtures("online")
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path, tiny_onnx, monkeypatch):
     """One tiny checkpoint in the place of the package's; no page that npm must build."""
     checkpoints = tmp_path / "checkpoints"
     save_tiny(checkpoints / "tiny")
+    shutil.copyfile(tiny_onnx, checkpoints / "tiny" / "model.onnx")
     monkeypatch.setattr(publish, "CHECKPOINTS", checkpoints)
     monkeypatch.setattr(publish, "find_spec", lambda name: None)
     monkeypatch.setattr("gimefive_hf.publishing.hub.WAITS", (0.01,))
-
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """What the client reads in the environment when it is imported; the server does not speak Xet."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
 
 
 NAMES = [
@@ -50,10 +45,8 @@ NAMES = [
 
 
 def call(server, monkeypatch, *arguments: str) -> int:
-    import argparse
-
     monkeypatch.setattr(publish, "HfApi", lambda: real_api(server.url, TOKEN))
-    parser = argparse.ArgumentParser()
+    parser = ArgumentParser()
     publish.add_arguments(parser)
     return publish.run(parser.parse_args(["user", *arguments]))
 
@@ -103,15 +96,26 @@ def test_what_was_refused_is_named_and_the_same_command_finishes(small, monkeypa
         assert "is there and is private; public was asked for" in capsys.readouterr().err
 
 
+def test_some_of_it_alone(small, monkeypatch):
+    with hub() as server:
+        assert call(server, monkeypatch, "--only", "tiny", "gimefive-aggregate") == 0
+        assert sorted(server.repos) == sorted(NAMES[:2])
+        with pytest.raises(ValueError, match=r"--only takes some of tiny, .*gimefive-explorer; got gimefive-demon"):
+            call(server, monkeypatch, "--only", "gimefive-demon")
+
+
 def test_mistakes(monkeypatch, small, capsys):
     with hub() as server:
         with pytest.raises(ValueError, match="USER is the name of a user"):
-            publish.run(type("Args", (), {"user": "a/b", "private": False, "dry_run": True}))
+            publish.run(Namespace(user="a/b", private=False, dry_run=True, only=()))
         monkeypatch.setattr(publish, "HfApi", lambda: real_api(server.url, "hf_wrong"))
         assert publish.publish("user")[0].endswith("set HF_TOKEN to a token that may write there")
     monkeypatch.setattr(publish, "HfApi", lambda: HfApi(endpoint="http://127.0.0.1:9", token=TOKEN))
     problems = publish.publish("user")
     assert len(problems) == 4
+    monkeypatch.setattr(publish, "CARD", Path("nowhere"))
+    with pytest.raises(ValueError, match="a clone of the project"):
+        publish.run(Namespace(user="user", private=False, dry_run=True, only=()))
     assert all("was not reached" in problem or "refused" in problem for problem in problems)
 
 

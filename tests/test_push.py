@@ -2,21 +2,22 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
+from gimefive_hf.publishing.hub import fill
 from training.push import main
 
 from .hub_server import TOKEN, hub
 
-REPO = Path(__file__).parents[1]
 LOAD = """
 import json, sys, torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
@@ -39,20 +40,15 @@ print("LOGITS", json.dumps([logits[0].tolist(), model.config.id2label[0], model.
 
 
 @pytest.fixture
-def checkpoint(tiny_model, tiny_processor, tmp_path) -> Path:
+def checkpoint(tiny_model, tiny_processor, tiny_onnx, tmp_path) -> Path:
     folder = tmp_path / "model"
     tiny_model.config.temperature = 1.25
     tiny_model.save_pretrained(folder)
     tiny_processor.save_pretrained(folder)
+    shutil.copyfile(tiny_onnx, folder / "model.onnx")
     row = {"images": 600, "accuracy": 0.625, "calibrated": {"ece": 0.0123}}
     (folder / "calibration.json").write_text(json.dumps({"held_out": {"raf-db": row}}))
     return folder
-
-
-@pytest.fixture
-def online(monkeypatch):
-    """The client reads HF_HUB_OFFLINE, which the tests set, when it is imported."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
 
 def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
@@ -79,15 +75,16 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     assert "in 13 files" in lines[-1]
 
 
-def test_push_and_load_in_a_fresh_process(checkpoint, tiny_model, tiny_processor, tmp_path, online):
+def test_push_and_load_in_a_fresh_process(
+    checkpoint, tiny_model, tiny_processor, tmp_path, online, monkeypatch, capsys
+):
     with hub() as server:
         environment = os.environ | server.environment | {"HF_HOME": str(tmp_path / "home")}
-        push = [sys.executable, "-m", "training.push", str(checkpoint), "user/tiny", "--private"]
-        done = subprocess.run(push, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
+        assert main([str(checkpoint), "user/tiny", "--private"]) == 0
         repo = server.repos["model", "user/tiny"]
         assert repo.private
-        assert done.stdout.strip() == f"{server.url}/user/tiny/commit/{repo.commits[-1][0]}"
+        assert capsys.readouterr().out.strip() == f"{server.url}/user/tiny/commit/{repo.commits[-1][0]}"
         assert repo.files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
         card = repo.files["README.md"].decode()
         assert "license_name: research-only-non-commercial" in card
@@ -171,6 +168,37 @@ def test_a_hub_that_is_busy_is_asked_again(checkpoint, online, monkeypatch, caps
         commits = len(server.repos["model", "user/other"].commits)
         assert main([str(checkpoint), "user/other"]) == 0
         assert len(server.repos["model", "user/other"].commits) == commits, "nothing new, no commit"
+
+
+def test_a_push_that_is_cut_anywhere_is_finished_by_the_same_command(online, monkeypatch, tmp_path, capfd):
+    """The connection lost for good at each call of a push in turn: one line, and nothing half there."""
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    (tmp_path / "README.md").write_text("---\nlicense: other\n---\n")
+    (tmp_path / "model.safetensors").write_bytes(bytes(200_000))
+    with hub() as server:
+        api = real_api(server.url, TOKEN)
+        errors = []
+        while True:
+            server.troubles = [200] * len(errors) + [0] * 50
+            try:
+                fill(api, "user/tiny", tmp_path)
+                break
+            except ValueError as error:
+                errors.append(str(error))
+            assert not server.repos or not server.repos["model", "user/tiny"].files
+        assert len(errors) > 6, "the commit is the last"
+        line = re.compile(r"the Hub was not reached for user/tiny \(.+\); the same command goes on")
+        assert [error for error in errors if not line.fullmatch(error)] == []
+        assert "Retry" not in capfd.readouterr().err
+        assert set(server.repos["model", "user/tiny"].files) == {"README.md", "model.safetensors"}
+
+
+def test_a_name_that_is_taken_by_another_kind(online, tmp_path):
+    with hub() as server:
+        api = real_api(server.url, TOKEN)
+        api.create_repo("user/tiny", repo_type="dataset")
+        with pytest.raises(ValueError, match="the Hub has user/tiny, but as no model"):
+            fill(api, "user/tiny", tmp_path)
 
 
 def real_api(endpoint: str, token: str) -> HfApi:

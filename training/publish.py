@@ -1,8 +1,9 @@
 """
 Publish everything on the Hugging Face Hub: models, the aggregate's card, both Spaces, the live page, as one collection.
 
-    gimefive publish USER --dry-run          # what would go where; asks no server
-    HF_TOKEN=… gimefive publish USER         # again after a cut: what is there already is not sent again
+    gimefive publish USER --dry-run                            # what would go where; asks no server
+    HF_TOKEN=… gimefive publish USER                           # again after a cut: what is there is not sent again
+    HF_TOKEN=… gimefive publish USER --only gimefive-demo      # some of it
 
 It asks nothing. What could not be published is named at the end.
 """
@@ -12,7 +13,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ from gimefive_hf.publishing.licence import LICENSE_FILE, LICENSE_TEXT
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = ROOT / "gimefive_hf" / "checkpoints"
+CARD = ROOT / "cards" / "datasets" / "aggregate.md"
 COLLECTION = "GiMeFive"
 COLLECTION_ABOUT = "Facial expressions: which, how sure, and why. Models, their figures, and pages to try them."
 
@@ -69,11 +71,11 @@ def stage_model(checkpoint: Path, repo: str, folder: Path) -> None:
 
 def aggregate_card(folder: Path) -> None:
     """The card alone: the corpora's images are not ours to publish."""
-    shutil.copyfile(ROOT / "cards" / "datasets" / "aggregate.md", folder / "README.md")
+    shutil.copyfile(CARD, folder / "README.md")
 
 
 def assemble_demo(folder: Path) -> None:
-    from spaces.push_demo import assemble
+    from spaces.assemble_demo import assemble
 
     assemble(folder)
 
@@ -126,9 +128,19 @@ def collect(user: str, published: list[Part], api: HfApi, private: bool) -> str:
     return f"{api.endpoint}/collections/{slug}"
 
 
-def publish(user: str, private: bool = False, dry_run: bool = False, api: HfApi | None = None) -> list[str]:
+def chosen(everything: list[Part], only: Sequence[str]) -> list[Part]:
+    """The parts of these names, or all. Raises ValueError for a name that is none."""
+    names = [part.repo.split("/")[1] for part in everything]
+    if unknown := set(only) - set(names):
+        raise ValueError(f"--only takes some of {', '.join(names)}; got {', '.join(sorted(unknown))}")
+    return [part for name, part in zip(names, everything, strict=True) if not only or name in only]
+
+
+def publish(
+    user: str, private: bool = False, dry_run: bool = False, only: Sequence[str] = (), api: HfApi | None = None
+) -> list[str]:
     """
-    Publish all parts, then the collection, and print what became of each.
+    Publish the parts, all or `only` those of these names, then the collection, and print what became of each.
 
     Returns:
         What could not be published, as "repository: reason"; empty if all could.
@@ -136,7 +148,7 @@ def publish(user: str, private: bool = False, dry_run: bool = False, api: HfApi 
     api = api or HfApi()
     everything = parts(user)
     published, problems = [], []
-    for part in everything:
+    for part in chosen(everything, only):
         try:
             print(publish_part(part, everything, api, private, dry_run), flush=True)
             published.append(part)
@@ -153,13 +165,16 @@ def publish(user: str, private: bool = False, dry_run: bool = False, api: HfApi 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER", help="user or organisation on the Hub")
     parser.add_argument("--private", action="store_true", help="make the repositories private")
+    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="these alone, such as gimefive-demo")
     parser.add_argument("--dry-run", action="store_true", help="list what would go where, and ask no server")
 
 
 def run(args: argparse.Namespace) -> int:
     if "/" in args.user or not args.user:
         raise ValueError(f"USER is the name of a user or an organisation; got {args.user!r}")
-    problems = publish(args.user, args.private, args.dry_run)
+    if not CARD.is_file():
+        raise ValueError("this publishes a clone of the project, and runs in one: pip install -e . there")
+    problems = publish(args.user, args.private, args.dry_run, args.only)
     for problem in problems:
         print(f"gimefive publish: not published: {problem}", file=sys.stderr)
     if problems:

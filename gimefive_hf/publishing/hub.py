@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.utils import logging
 
 # What the client's own client raises where nobody answers: httpx2's error in huggingface_hub 2.4, httpx's before.
 NO_ANSWER = tuple(import_module(name).HTTPError for name in ("httpx2", "httpx") if find_spec(name) is not None)
@@ -31,21 +32,31 @@ def one_line(repo: str) -> Iterator[None]:
         raise ValueError("the Hub cannot be asked while HF_HUB_OFFLINE is set") from error
     except HFValidationError as error:
         raise ValueError(f"{error}; give the repository as USER/NAME") from error
-    except (RepositoryNotFoundError, HfHubHTTPError) as error:
+    except HfHubHTTPError as error:
         code = status(error)
         hint = "; set HF_TOKEN to a token that may write there" if code in (401, 403, 404) else ""
         hint = hint or ("; the same command goes on later" if code in PASSING else "")
-        reason = str(error).splitlines()[0]
+        reason = " ".join((error.server_message or str(error).splitlines()[0]).split()).rstrip(".")
         raise ValueError(f"the Hub refused {repo} ({code or 'no answer'}): {reason}{hint}") from error
     except (OSError, RuntimeError, *NO_ANSWER) as error:  # the second: a file that did not go up
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"the Hub was not reached for {repo} ({reason}); the same command goes on") from error
 
 
-def status(error: Exception) -> int | None:
+@contextmanager
+def quiet_client() -> Iterator[None]:
+    """Without the client's own lines about every further try: a refusal is one line in the end."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def status(error: HfHubHTTPError) -> int | None:
     """The answer's number; None if there was no answer."""
-    response = getattr(error, "response", None)
-    return None if response is None else response.status_code
+    return None if error.response is None else error.response.status_code
 
 
 def patiently(action: Callable[..., T], *args: Any, **options: Any) -> T:
@@ -68,12 +79,15 @@ def fill(
     not sent again, so that a call that was cut off is finished by the next one.
 
     Raises:
-        ValueError: if the Hub refuses, or if the repository is there but public when `private` was asked for, or the
-            reverse.
+        ValueError: if the Hub refuses, or if the repository is there but of another kind, or public when `private` was
+            asked for, or the reverse.
     """
-    with one_line(repo):
+    with one_line(repo), quiet_client():
         patiently(api.create_repo, repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
-        there = patiently(api.repo_info, repo, repo_type=kind)
+        try:
+            there = patiently(api.repo_info, repo, repo_type=kind)
+        except RepositoryNotFoundError:
+            raise ValueError(f"the Hub has {repo}, but as no {kind}: rename that one first, or delete it") from None
         if bool(there.private) != private:
             asked, found = ("private", "public") if private else ("public", "private")
             raise ValueError(f"{repo} is there and is {found}; {asked} was asked for: change one of the two first")

@@ -238,7 +238,12 @@ def reason(error: StrictDataclassError, values: dict[str, Any]) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag per field, without default, so that only what was given overrides the settings file."""
+    """
+    One flag per field, without default, so that only what was given overrides the settings file.
+
+    transformers' HfArgumentParser does not serve here: its flags carry the defaults, it takes no union of numbers and
+    no JSON object, and a help text with a % breaks it.
+    """
     group = parser.add_argument_group("settings", "each overrides the settings file")
     hints = typing.get_type_hints(TrainingSettings)
     for item in dataclasses.fields(TrainingSettings):

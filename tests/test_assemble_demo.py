@@ -1,4 +1,4 @@
-"""The assembled Space: complete, consistent, and pushed to a Hub on loopback."""
+"""The assembled demo: complete, consistent, and starting alone."""
 
 import os
 import re
@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.repocard import metadata_load
 
-from spaces.push_demo import DEMO, assemble, main
-
-from .hub_server import hub
+from spaces.assemble_demo import DEMO, assemble
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,32 +26,12 @@ def test_front_matter_and_requirements():
     assert len(card["short_description"]) <= 60, "the Hub's limit"
 
 
-def test_dry_run_lists_the_parts(capsys):
-    assert main(["user/demo", "--dry-run"]) == 0
-    names = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
+def test_the_parts(tmp_path):
+    names = {path.relative_to(tmp_path).as_posix() for path in assemble(tmp_path)}
     wanted = {"app.py", "clip_tab.py", "webcam_tab.py", "requirements.txt", "README.md", "examples/changing_face.mp4"}
-    assert wanted <= set(names)
-    assert "gimefive_hf/checkpoints/gimefive/model.safetensors" in names
-    assert "gimefive_hf/faces/models/face_landmark.tflite" in names
+    wanted |= {"gimefive_hf/checkpoints/gimefive/model.safetensors", "gimefive_hf/faces/models/face_landmark.tflite"}
+    assert wanted <= names
     assert not [name for name in names if "__pycache__" in name]
-
-
-def test_push_to_a_loopback_hub():
-    with hub() as server:
-        environment = os.environ | server.environment  # the client reads it when it is imported
-
-        def push(*arguments: str) -> subprocess.CompletedProcess:
-            call = [sys.executable, "-m", "spaces.push_demo", *arguments]
-            return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-
-        done = push("user/demo", "--private")
-        assert done.returncode == 0, done.stderr
-        repo = server.repos["space", "user/demo"]
-        assert repo.private
-        assert repo.files["app.py"] == (DEMO / "app.py").read_bytes()
-        wrong = push("not a name")
-        assert wrong.returncode == 2
-        assert "USER/NAME" in wrong.stderr
 
 
 @pytest.mark.slow  # a process of its own imports torch and gradio

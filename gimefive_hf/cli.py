@@ -32,7 +32,7 @@ EXAMPLES = {
     "video": "gimefive video in.mp4 -o out.mp4 --timeline out.csv",
     "webcam": "gimefive webcam --record out.mp4",
     "export": "gimefive export -o model.onnx",
-    "train": "gimefive train --recipe flagship --data DIR --out runs/flagship",
+    "train": "gimefive train --recipe paper-raf-db --data DIR --out runs/paper",
     "publish": "gimefive publish USER --dry-run",
     "explain": "gimefive explain photo.jpg -o why.png --emotion all",
 }

@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 
 from evaluation.cards.audit_sentences import audit_sentences, count_rows, listed_rows
 from evaluation.cards.markdown import percent
-from evaluation.cards.model_tables import faithfulness, leakage
+from evaluation.cards.model_tables import faithfulness, leakage, trusted_methods
 from evaluation.cards.render import ROOT, dataset_card, fill_markers, model_card, read_corpora, render, stale_files
 from evaluation.cards.tables import TABLES, headline
 from evaluation.rows import update_results
@@ -186,6 +186,10 @@ def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
     assert "earlier weights" not in faithfulness(now)
     old = replace(store, extras={"faithfulness": pd.DataFrame([row | {"weights": "0123"}])})
     assert "Measured on earlier weights of gimefive (0123)" in faithfulness(old)
+    other = row | {"method": "saliency", "kind": "method", "verdict": "not shown to be better than edges"}
+    both = pd.DataFrame([row | {"kind": "method", "verdict": "worth trusting"}, other])
+    text = trusted_methods(replace(store, extras={"faithfulness": both}))
+    assert text.endswith(f"faces of `gimefive` `{row['method']}` proved worth trusting; `saliency` did not.")
 
 
 @pytest.mark.parametrize("space", ["demo", "explorer"])

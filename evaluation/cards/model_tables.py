@@ -201,3 +201,19 @@ def faithfulness(store: Store, model: str = FLAGSHIP) -> str:
     if weights.is_file() and measured != {hash_file(weights)}:
         text += f"\n\nMeasured on earlier weights of {model} ({', '.join(sorted(measured))}), not on the present ones."
     return text
+
+
+def trusted_methods(store: Store) -> str:
+    """Of each measured model, in a sentence: which methods of explanation are worth trusting, and which are not."""
+    table = store.extras.get("faithfulness")
+    if table is None:
+        return "_The store has no measurement of explanations yet._"
+    sentences = []
+    for model, rows in table[table["kind"] == "method"].groupby("model"):
+        worth = rows["verdict"] == "worth trusting"
+        trusted, others = (", ".join(f"`{name}`" for name in sorted(rows[some]["method"])) for some in (worth, ~worth))
+        sentences.append(
+            f"On {rows['images'].max():,} faces of `{model}` {trusted or 'no method'} proved worth trusting; "
+            f"{others or 'no other'} did not."
+        )
+    return " ".join(sentences)

@@ -21,7 +21,17 @@ from ..store import Store
 from .deployed_tables import confidence, deployed, hard_faces
 from .label_tables import annotators, fer2013_field, labels_sentence, neutral_elsewhere, second_labels
 from .markdown import MISSING, markdown_table, no_results, percent
-from .model_tables import detected, faithfulness, leakage, peers, per_class, per_corpus, robustness, subgroups
+from .model_tables import (
+    detected,
+    faithfulness,
+    leakage,
+    peers,
+    per_class,
+    per_corpus,
+    robustness,
+    subgroups,
+    trusted_methods,
+)
 
 
 def trained_on(store: Store, model: str) -> str:
@@ -134,6 +144,7 @@ STORE_TABLES: dict[str, Callable[[Store], str]] = {
     "fer2013-field": fer2013_field,
     "neutral-elsewhere": neutral_elsewhere,
     "paper-networks": paper_networks,
+    "trusted-methods": trusted_methods,
     "confidence-with-neutral": partial(confidence, model=WITH_NEUTRAL),
 }
 MODEL_TABLES: dict[str, Callable[..., str]] = {

@@ -105,6 +105,9 @@ def test_a_video_does_not_wait_for_it(astronaut, monkeypatch):
         raise AssertionError("a frame was shown to RetinaFace")
 
     monkeypatch.setattr(RetinaFaceDetector, "__call__", called)
+    tracker = FaceTracker(FaceDetector(), max_near=0)  # a crowd, in which every whole frame is searched
+    crowd = [len(tracker.update(covered(astronaut) if i else astronaut, i / 25)) for i in range(3)]
+    assert crowd == [1, 0, 0]
     tracker = FaceTracker(FaceDetector())
     empty = np.zeros_like(astronaut)
     people = [len(tracker.update(frame, i / 25)) for i, frame in enumerate([empty, empty, *[astronaut] * 8, empty])]
@@ -113,9 +116,9 @@ def test_a_video_does_not_wait_for_it(astronaut, monkeypatch):
 
 
 def test_a_copy_finds_the_same(astronaut):
-    detector = RetinaFaceDetector(min_score=0.5, longest=256)
+    detector = RetinaFaceDetector(min_score=0.5, sides=(256, 256))
     copy = pickle.loads(pickle.dumps(detector))
-    assert repr(copy) == repr(detector) == "RetinaFaceDetector(min_score=0.5, longest=256)"
+    assert repr(copy) == repr(detector) == "RetinaFaceDetector(min_score=0.5, sides=(256, 256))"
     assert [face.box for face in copy(astronaut)] == [face.box for face in detector(astronaut)]
 
 
@@ -128,7 +131,8 @@ def test_pictures_of_odd_shapes(shape):
     ("call", "text"),
     [
         (lambda: RetinaFaceDetector(min_score=0), "min_score must be between 0 and 1; got 0"),
-        (lambda: RetinaFaceDetector(longest=8), "longest must be at least 32 pixels; got 8"),
+        (lambda: RetinaFaceDetector(sides=(640, 320)), "the lesser first; got .640, 320."),
+        (lambda: RetinaFaceDetector(sides=(8, 320)), "sides must be at least 32 pixels"),
         (lambda: RetinaFaceDetector()(np.zeros((4, 4), np.uint8)), "expected a uint8 RGB array"),
     ],
 )

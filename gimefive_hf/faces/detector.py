@@ -38,7 +38,7 @@ class FaceDetector:
 
     The network sees 128×128 pixels and finds faces that fill at least a sixth of them; `tile_scales` says how small
     the pieces are in which it looks, as shares of the image's shorter side. Each piece costs about 1 ms. A photo in
-    which it finds no face, or a doubtful one that is not confirmed, is shown to RetinaFace once, for about 8 ms more.
+    which it finds no face, or a doubtful one that is not confirmed, is shown to RetinaFace once, for 10 to 40 ms more.
 
     Args:
         min_score: detections under it are dropped.

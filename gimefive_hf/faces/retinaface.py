@@ -13,8 +13,8 @@ from .detections import Detection, check_rgb, non_maximum_suppression
 from .networks import onnx_session
 
 FILE = "retinaface_mobilenet025.onnx"
-# The longest side, in pixels, at which it looks; chosen with the score on held-out images, see training/LOG.md.
-RETINA_SIDE = 320
+# Least and largest side, in pixels, at which it looks; chosen with the score on held-out images, see training/LOG.md.
+RETINA_SIDES = (320, 640)
 RETINA_SCORE = 0.8
 # Its strides in pixels with the sides of the two anchors per cell, and by how much offsets are scaled down.
 ANCHOR_SIDES = {8: (16, 32), 16: (64, 128), 32: (256, 512)}
@@ -31,26 +31,27 @@ class RetinaFaceDetector:
 
     Args:
         min_score: detections under it are dropped.
-        longest: the longest side, in pixels, in which it looks; every image is brought to it. Faces of a twentieth of
-            it are found; the time, about 8 ms at 320, grows with its square.
+        sides: least and largest length, in pixels, of the image's longer side; a smaller or larger image is brought to
+            it. Faces of a twentieth of it are found; the time, about 8 ms at 320, grows with its square.
 
     Boxes are squares like `FaceDetector`'s. The ears' key points are NaN: RetinaFace has none.
     """
 
-    def __init__(self, min_score: float = RETINA_SCORE, longest: int = RETINA_SIDE):
+    def __init__(self, min_score: float = RETINA_SCORE, sides: tuple[int, int] = RETINA_SIDES):
         if not 0 < min_score < 1:
             raise ValueError(f"min_score must be between 0 and 1; got {min_score}")
-        if longest < 32:
-            raise ValueError(f"longest must be at least 32 pixels; got {longest}")
-        self.min_score, self.longest = min_score, longest
+        if not 32 <= sides[0] <= sides[1]:
+            raise ValueError(f"sides must be at least 32 pixels, the lesser first; got {sides}")
+        self.min_score, self.sides = min_score, tuple(sides)
 
     def __repr__(self) -> str:
-        return f"RetinaFaceDetector(min_score={self.min_score}, longest={self.longest})"
+        return f"RetinaFaceDetector(min_score={self.min_score}, sides={self.sides})"
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
         check_rgb(image)
-        square, scale, left, top = fit(image, self.longest)
+        longest = min(max(*image.shape[:2], self.sides[0]), self.sides[1])
+        square, scale, left, top = fit(image, longest)
         values = (square[..., ::-1].astype(np.float32) - MEAN_BGR).transpose(2, 0, 1)[None]
         offsets, classes, places = onnx_session(FILE).run(("loc", "conf", "landmarks"), {"input": values})
         chosen = np.flatnonzero(classes[0, :, 1] >= self.min_score)

@@ -87,8 +87,11 @@ class FaceTracker:
         self.tracks = [track for track in self.tracks if time - track.seen <= self.keep]
         self._last_time = time
         points: dict[int, NDArray[np.float32]] = {}  # by the identity of the detection that they were found with
-        if len(self.tracks) > self.max_near or not isinstance(self.detector, FaceDetector):
+        if not isinstance(self.detector, FaceDetector):
             found = self.detector(image)
+        elif len(self.tracks) > self.max_near:  # without the second look that a call gives a photo
+            pieces = list(windows(image.shape[0], image.shape[1], self.detector.tile_scales))
+            found = self.detector.search(image, pieces)
         else:
             found = []
             for track in self.tracks:

@@ -127,7 +127,7 @@ def digest_of_search() -> str:
         *(detector.LEAST_SECOND, detector.MESH_SHARE, detector.PRIOR),
         *(onet.ONET_SIDE, onet.ONET_MARGIN, onet.ONET_LIFT),
         *(retinaface.ANCHOR_SIDES, retinaface.CENTRE_VARIANCE, retinaface.SIZE_VARIANCE, retinaface.MEAN_BGR.tolist()),
-        *(retinaface.RETINA_SIDE, retinaface.BOX_SHARE, retinaface.BOX_DROP),
+        *(*retinaface.RETINA_SIDES, retinaface.BOX_SHARE, retinaface.BOX_DROP),
         *(scenes.SCENE, scenes.EDGE),
     )
     digest = hashlib.sha256(repr((trees, constants)).encode())

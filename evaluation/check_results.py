@@ -21,7 +21,7 @@ def check_results(path: Path) -> list[str]:
     store = read_store(path)
     faults = list(store.problems)
     leaked = read_leaked(path)
-    tables = [compute_results(part, store.models[name], leaked) for name, part in store.predictions.groupby("model")]
+    tables = [compute_results(part, store.models[name], leaked) for name, part in store.by_model.items()]
     if tables:
         faults += compare_results(store.results, pd.concat(tables, ignore_index=True))
     return faults

@@ -54,8 +54,8 @@ def right_of(frame: pd.DataFrame) -> np.ndarray:
 
 def scored_images(store: Store, model: str, corpora: Iterable[str], protocol: str) -> pd.DataFrame:
     """The model's test predictions of six-class images on some corpora, of one protocol."""
-    frame = store.predictions
-    chosen = (frame["model"] == model) & (frame["protocol"] == protocol) & (frame["split"] == "test")
+    frame = store.predictions_of(model)
+    chosen = (frame["protocol"] == protocol) & (frame["split"] == "test")
     return frame[chosen & frame["corpus"].isin(list(corpora)) & frame["label"].isin(EMOTIONS)]
 
 

@@ -105,9 +105,19 @@ class Store:
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @cached_property
+    def by_model(self) -> dict[str, pd.DataFrame]:
+        """The predictions of each model that has any."""
+        return {str(name): part for name, part in self.predictions.groupby("model", sort=False)}
+
+    def predictions_of(self, model: str) -> pd.DataFrame:
+        """The predictions of one model; no rows for one that is not there."""
+        return self.by_model.get(model, self.predictions[:0])
+
+    @cached_property
     def positions(self) -> dict[tuple, int]:
         """Row number in `results` of each RESULT_KEY; a page asks for hundreds of rows."""
-        return {key: row for row, key in enumerate(zip(*(self.results[name] for name in RESULT_KEY), strict=True))}
+        columns = (self.results[name].tolist() for name in RESULT_KEY)
+        return {key: row for row, key in enumerate(zip(*columns, strict=True))}
 
 
 def predictions_path(store: Path, model: str) -> Path:

@@ -37,8 +37,8 @@ def kinds_of(store: Store, model: str) -> dict[str, pd.DataFrame]:
     Test predictions by kind of input; the validation set of the paper repeats RAF-DB and is left out. Faces in the wild
     include resting ones for a model that knows neutral: without them each of its answers "neutral" were a mistake.
     """
-    frame = store.predictions
-    frame = frame[(frame["model"] == model) & (frame["split"] == "test") & frame["face_found"].astype(bool)]
+    frame = store.predictions_of(model)
+    frame = frame[(frame["split"] == "test") & frame["face_found"].astype(bool)]
     known = (*EMOTIONS, NEUTRAL) if store.models[model].classes > len(EMOTIONS) else EMOTIONS
     emotional, aligned = frame["label"].isin(EMOTIONS), frame["protocol"] == "aligned"
     wild = frame["corpus"].isin(corpora_with(setting="wild", test=True))

@@ -1,5 +1,7 @@
 """Trained on × tested on: networks trained by one small recipe, linear classifiers, and the slides' table."""
 
+import json
+
 import pandas as pd
 
 from ..corpora import title_of
@@ -11,11 +13,10 @@ PUBLISHED = "as published"
 SLIDES = "slides"
 # What the two kinds are, for those who read their figures.
 ABOUT = {
-    TRAINED: "gimefive-fast's network, 64 px, from the same face-identity weights for the same steps on each corpus, "
-    "one seed, the last weights. The budget is small, 300 steps of 96 images, minutes of one core a row: it "
-    "compares corpora under equal terms and cannot show how far one carries in the end",
+    TRAINED: "gimefive-fast's network from the same face-identity weights{terms}, the last weights. The budget is "
+    "small: it compares corpora under equal terms and cannot show how far one carries in the end.",
     LINEAR: "A linear classifier on the frozen features of the face-identity network, 112 px, the same for all. It "
-    "compares corpora, not networks",
+    "compares corpora, not networks.",
 }
 
 
@@ -44,6 +45,28 @@ def together_text(store: Store, models: list[str]) -> str:
     """Which corpora stand behind "… corpora together", in a sentence; empty where no model has so many."""
     joined = {store.models[model].trained_on for model in models if store.models[model].trained_on.count("+") > 2}
     return " ".join(f"Together: {', '.join(map(title_of, name.split('+')))}." for name in sorted(joined))
+
+
+def terms_text(store: Store, models: list[str]) -> str:
+    """What the trained networks share, by the settings of their runs: `, 64 px, 300 steps of 96 images …`, or empty."""
+    runs = store.extras.get("runs")
+    runs = None if runs is None else runs[runs["model"].isin(models)]
+    if runs is None or not len(runs):
+        return ""
+    settings = [json.loads(text) for text in runs["settings"]]
+    terms = {
+        f"{s['network_options']['image_size']} px, {s['steps']} steps of {s['batch_size']} images, seed {s['seed']}"
+        for s in settings
+    }
+    minutes, machines = runs["seconds"] / 60, "; ".join(sorted(runs["machine"].unique()))
+    return f", {' or '.join(sorted(terms))}, {minutes.min():.0f} to {minutes.max():.0f} minutes each ({machines})"
+
+
+def about_text(store: Store, kind: str) -> str:
+    """What one kind of models is, how it was trained, and which corpora stand behind "… corpora together"."""
+    models = cross_models(store, kind)
+    parts = [ABOUT[kind].format(terms=terms_text(store, models)), budget_text(store) if kind == TRAINED else ""]
+    return " ".join(filter(None, [*parts, together_text(store, models)]))
 
 
 def budget_text(store: Store) -> str:
@@ -83,7 +106,8 @@ def beside_published(store: Store) -> pd.DataFrame:
     rows: list[list] = []
     slides = store.published[store.published["publication"].str.contains(SLIDES)]
     for entry in slides.itertuples():
-        pair = [entry.trained_on, title_of(entry.corpus)]
+        corpora, comma, pixels = entry.trained_on.partition(", ")
+        pair = [" + ".join(map(title_of, corpora.split("+"))) + comma + pixels, title_of(entry.corpus)]
         rows.append([*pair, PUBLISHED, entry.value, None, None, None])
         for kind in (TRAINED, LINEAR):
             model = counterpart(store, entry.trained_on, kind)

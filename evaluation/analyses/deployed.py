@@ -30,8 +30,9 @@ def hard_rows(store: Store, model: str) -> pd.DataFrame:
     degrees, strength), `found`, `right`, `images` and `found_share`, `right_share` with `_low` and `_high` (95 %,
     Wilson); a face that is not found is not right. The plain scene is size 128.
     """
-    chosen = store.predictions[store.predictions["protocol"].str.startswith("detected")]
-    chosen = chosen[(chosen["model"] == model) & (chosen["corpus"] == "raf-db") & chosen["label"].isin(EMOTIONS)]
+    chosen = store.predictions_of(model)
+    chosen = chosen[chosen["protocol"].str.startswith("detected")]
+    chosen = chosen[(chosen["corpus"] == "raf-db") & chosen["label"].isin(EMOTIONS)]
     hard = chosen[chosen["protocol"] != "detected"]
     plain = chosen[(chosen["protocol"] == "detected") & chosen["source"].isin(hard["source"])]
     rows = []
@@ -68,8 +69,9 @@ def pose_rows(store: Store, model: str, corpora: tuple[str, ...] = ("raf-db", "f
     and the columns of `count_faces`, of which `found` is all. Empty without face_poses.csv or predictions.
     """
     poses = store.extras.get("face_poses")
-    chosen = store.predictions[store.predictions["protocol"] == "detected"]
-    chosen = chosen[(chosen["model"] == model) & chosen["corpus"].isin(corpora) & chosen["label"].isin(EMOTIONS)]
+    chosen = store.predictions_of(model)
+    chosen = chosen[chosen["protocol"] == "detected"]
+    chosen = chosen[chosen["corpus"].isin(corpora) & chosen["label"].isin(EMOTIONS)]
     if poses is None or not len(chosen):
         return pd.DataFrame()
     frame = chosen.merge(poses, on=["corpus", "source"])

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.stats import spearmanr
 
 from ..metrics import mcnemar, mean_interval
 from ..queries import TABLE2, aligned_predictions, find_row, right_of
@@ -104,7 +103,7 @@ def summary(store: Store, corpus: str = "raf-db") -> str:
     table = paper_table(store, corpus).dropna(subset=["published", "value"])
     if len(table) < 3:
         return ""
-    rank = spearmanr(table["published"], table["value"]).statistic
+    rank = table["published"].rank().corr(table["value"].rank())  # Spearman's
     paper_best, our_best = (table.loc[table[name].idxmax(), "network"] for name in ("published", "value"))
     inside = int(((table["low"] <= table["published"]) & (table["published"] <= table["high"])).sum())
     best = (

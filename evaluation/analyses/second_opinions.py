@@ -124,8 +124,8 @@ def fer2013_parts(store: Store, model: str) -> pd.DataFrame:
     FER2013 with all seven classes, PublicTest and PrivateTest apart, for a model that knows neutral: a table of
     `make_shares`; `compared` is "model", or "model, neutral faces". Empty for a model of six classes.
     """
-    chosen = store.predictions
-    chosen = chosen[(chosen["model"] == model) & (chosen["corpus"] == "fer2013") & (chosen["split"] == "test")]
+    chosen = store.predictions_of(model)
+    chosen = chosen[(chosen["corpus"] == "fer2013") & (chosen["split"] == "test")]
     frame = chosen[chosen["protocol"] == "aligned"]
     if not len(frame) or store.models[model].classes != 7 or not (frame["label"] == "neutral").any():
         return pd.DataFrame(columns=SHARE_COLUMNS)

@@ -46,8 +46,8 @@ def worst_corruption(store: Store, model: str) -> pd.Series | None:
 
 def as_given(store: Store, model: str, row: pd.Series) -> float | None:
     """Accuracy on the very images of a corrupted row, uncorrupted; None if the store has not all of them."""
-    table = store.predictions
-    chosen = table["model"].eq(model) & table["protocol"].eq(row["protocol"]) & table["corpus"].eq(row["corpus"])
+    table = store.predictions_of(model)
+    chosen = table["protocol"].eq(row["protocol"]) & table["corpus"].eq(row["corpus"])
     aligned = aligned_predictions(store, model, [row["corpus"]])
     aligned = aligned[aligned["source"].isin(table[chosen]["source"])]
     return float(right_of(aligned).mean()) if len(aligned) == row["n_scored"] else None

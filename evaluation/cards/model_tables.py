@@ -78,8 +78,9 @@ def robustness(store: Store, model: str = FLAGSHIP) -> str:
         return f"_The store has no corrupted predictions of {model} yet._"
     corpus = corrupted["corpus"].iloc[0]
     aligned = aligned_predictions(store, model, [corpus])
-    drawn = store.predictions[store.predictions["protocol"].isin(corrupted["protocol"].unique())]
-    aligned = aligned[aligned["source"].isin(drawn[drawn["model"] == model]["source"].unique())]
+    drawn = store.predictions_of(model)
+    drawn = drawn[drawn["protocol"].isin(corrupted["protocol"].unique())]
+    aligned = aligned[aligned["source"].isin(drawn["source"].unique())]
     rows = []
     if len(aligned):
         rows.append(["the same images as given", accuracy_of(aligned), *[""] * (len(STRENGTHS) - 1)])

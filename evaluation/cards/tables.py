@@ -5,13 +5,11 @@ from functools import partial
 from math import isnan
 
 from ..analyses.cross_dataset import (
-    ABOUT,
     LINEAR,
     SLIDES,
     TRAINED,
-    budget_text,
+    about_text,
     cross_models,
-    together_text,
     trained_title,
 )
 from ..analyses.paper_table import NETWORKS, model_of, paper_table, summary
@@ -94,8 +92,7 @@ def cross_dataset(store: Store) -> str:
     for kind, models in kinds.items():
         cells = [[trained_title(store, m), *[percent(find_row(store, m, corpus=c)) for c in corpora]] for m in models]
         table = markdown_table([f"{kind}: trained on", *sizes], cells)
-        budget = budget_text(store) if kind == TRAINED else ""
-        parts.append(" ".join(filter(None, [f"{table}\n\n{ABOUT[kind]}.", budget, together_text(store, models)])))
+        parts.append(f"{table}\n\n{about_text(store, kind)}")
     slides = store.published[store.published["publication"].str.contains(SLIDES)]
     quoted = []
     for name, part in slides.groupby("trained_on", sort=False):

@@ -6,7 +6,7 @@ The cross-dataset table with trained networks: one small recipe for all, whole n
 
 Recipe `cross-dataset`: gimefive-fast's network, from the same face-identity weights, for the same number of steps on
 each corpus and on two unions, one seed; the last weights are scored, so that no image selects anything. It is a small
-budget, three to four minutes of one core a row: it compares corpora under equal terms and is no corpus's best. A
+budget, whose minutes runs.csv has: it compares corpora under equal terms and is no corpus's best. A
 finished row is scored again without being trained again, and a killed one goes on.
 """
 

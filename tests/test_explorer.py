@@ -92,7 +92,7 @@ def texts(app: AppTest) -> str:
 
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
-    "attention": (4, "Mean over 50 test images"),
+    "attention": (5, "Mean over 50 test images"),
     "calibration": (3, "300 images in"),
     "classes": (2, "300 images"),
     "compare": (1, "shared images"),
@@ -330,9 +330,9 @@ def test_a_corruption_is_compared_on_the_same_images(store_folder):
 
 def test_leaderboard_tells_measured_from_quoted_and_keeps_numbers():
     board = open_page("overview").dataframe[0].value
-    assert board["model"].tolist() == ["gimefive", "peer", "paper: gamma"]
+    assert board["model"].tolist() == ["gimefive", "peer", "gamma"]
     assert board["source"].tolist() == ["●", "●", "◇"]
-    assert board["RAF-DB accuracy"].dtype == float and board["RAF-DB accuracy"].iloc[2] == 0.865
+    assert board["RAF-DB accuracy"].dtype == float and board["RAF-DB accuracy"].iloc[2] == 86.5
     assert np.isnan(board["milliseconds"]).all()  # nobody has measured it
 
 

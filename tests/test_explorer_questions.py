@@ -17,26 +17,49 @@ from .servers import free_port, streamlit_answers
 pytest.importorskip("streamlit", reason="the explorer's own requirement")
 
 ROOT = Path(__file__).parents[1]
-# Question → the clicks from the first page, and what the answer says.
+# Question → the clicks from the first page, what the answer says, and the beginning of the name of the chart or table
+# that shows it; of the others the sentence is all of the answer.
 QUESTIONS = {
     "which class of which corpus is worst": (
         [],
-        r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises",
+        r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises [\d.]+ % \[",
+        "",
     ),
     "show me those very mistakes": (
         ["These very mistakes"],
         r"[\d,]+ of [\d,]+ test images of \w+ of .+ are taken for",
+        "csv-failures-gimefive-",
     ),
-    "is the flagship better than another, or is that chance": (["Model against model"], r"On [\d,]+ shared images"),
-    "what does a millisecond buy": ([], r"what accuracy on RAF-DB costs"),
-    "does the paper's order of networks hold": (["The paper's table"], r"rank correlation with the paper's order is"),
-    "are the scores worth their face value": (["Calibration"], r"[\d,]+ images in \d+ of 15 bins"),
-    "what does the way from photo to label cost": (["As deployed"], r"From photo to label"),
-    "what do people with glasses get": (["Robustness"], r"the same [\d,]+ evenly drawn images at every point"),
-    "do women and men get the same": (["Fairness"], r"permutation test p ="),
-    "how far do corpora carry": (["Cross-dataset"], r"number of test images n"),
-    "how much of FER2013 is label noise": (["The labels"], r"of the labels are noise by that measure"),
-    "where does it look": (["Attention"], r"Mean over [\d,]+ test images"),
+    "is the flagship better than another, or is that chance": (
+        ["Model against model"],
+        r"On [\d,]+ shared images .*: a difference in accuracy of [+-][\d.]+ points \[",
+        "chart-compare-gimefive-",
+    ),
+    "what does a millisecond buy": ([], r"what accuracy on RAF-DB costs", "chart-cost-milliseconds"),
+    "does the paper's order of networks hold": (
+        ["The paper's table"],
+        r"rank correlation with the paper's order is -?[\d.]+",
+        "chart-paper-table-",
+    ),
+    "are the scores worth their face value": (
+        ["Calibration"],
+        r"[\d,]+ images in \d+ of 15 bins",
+        "chart-calibration-gimefive-",
+    ),
+    "what does the way from photo to label cost": (
+        ["As deployed"],
+        r"From photo to label .* is right on [\d.]+ %, [+-][\d.]+ points",
+        "chart-deployed-",
+    ),
+    "what do people with glasses get": (["Robustness"], r"glasses [\d.]+ % \[", "chart-robustness-gimefive"),
+    "do women and men get the same": (["Fairness"], r"permutation test p = [\d.]+", "chart-sex-gimefive"),
+    "how far do corpora carry": (["Cross-dataset"], r"number of test images n", "chart-cross-trained-accuracy"),
+    "how much of FER2013 is label noise": (
+        ["The labels"],
+        r"about \d+ % of the labels are noise by that measure",
+        "chart-annotators-gimefive",
+    ),
+    "where does it look": (["Attention"], r"Mean over [\d,]+ test images", "chart-attention-gimefive-"),
 }
 LOOKS = {
     "light": {"viewport": {"width": 1280, "height": 1400}, "color_scheme": "light"},
@@ -68,12 +91,12 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
     from playwright.sync_api import sync_playwright
 
     pictures = os.environ.get("GIMEFIVE_SCREENSHOTS")
-    assert len(QUESTIONS) >= 10 and all(len(clicks) <= 2 for clicks, _ in QUESTIONS.values())
+    assert len(QUESTIONS) >= 10 and all(len(clicks) <= 2 for clicks, *_ in QUESTIONS.values())
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for look, options in LOOKS.items() if pictures else [("light", LOOKS["light"])]:
             page = browser.new_context(**options).new_page()
-            for number, (question, (clicks, answer)) in enumerate(QUESTIONS.items()):
+            for number, (question, (clicks, answer, shown)) in enumerate(QUESTIONS.items()):
                 page.goto(url)
                 page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
                 for click in clicks:
@@ -89,6 +112,11 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
                         link.click()
                 found = page.get_by_text(re.compile(answer)).first
                 found.wait_for(timeout=120_000)
+                if shown.startswith("chart-"):  # with marks in it, not only its frame
+                    chart = page.locator(f'[class*="st-key-{shown}"]').filter(visible=True).first
+                    chart.locator(".scatterlayer .points path, .heatmaplayer image").first.wait_for(timeout=120_000)
+                elif shown:
+                    page.locator(f'[class*="st-key-{shown}"]').first.wait_for(timeout=120_000)
                 assert page.get_by_test_id("stException").count() == 0, question
                 if pictures:
                     page.wait_for_timeout(4000)

@@ -20,7 +20,8 @@ OWN_COLORS = {name: f"rgb{color}" for name, color in (EMOTION_COLORS | MODEL_COL
 # replaces it.
 INFERNO = [[share, color if share else "#010004"] for share, color in get_colorscale("Inferno")]
 LAYOUT = {"margin": {"l": 10, "r": 10, "t": 40, "b": 10}, "legend": {"orientation": "h", "y": -0.2}}
-# Hover text of a heat map's cell.
+# Of a heat map's cells, light enough for black text in both themes, and their hover text.
+CELLS = [[0, "#F7FBFF"], [1, "#6BAED6"]]
 CELL = "%{y} → %{x}<br>%{text}<extra></extra>"
 
 
@@ -83,7 +84,8 @@ def heat_map(values: pd.DataFrame, texts: pd.DataFrame, title: str, x: str, y: s
             text=texts.to_numpy(),
             texttemplate="%{text}",
             hovertemplate=CELL,
-            colorscale="Blues",
+            colorscale=CELLS,
+            textfont={"color": "#000000"},
             zmin=0,
             zmax=high,
             showscale=False,
@@ -155,11 +157,17 @@ def risk_coverage(table: pd.DataFrame, chosen: float | None, title: str) -> go.F
     return figure
 
 
-def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bool = True) -> go.Figure:
-    """One line per group with intervals, if columns low and high are there, from columns x, group, value."""
-    figure = go.Figure(layout=LAYOUT)
-    parts = sorted(table.groupby(group, sort=False), key=lambda entry: entry[1]["value"].iloc[-1])
-    shown = {name for name, _ in parts[:MOST_LINES]}
+def lines(
+    table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bool = True, first: list[str] | None = None
+) -> go.Figure:
+    """
+    One line per group with intervals, if columns low and high are there, from columns x, group, value.
+
+    `first`: the groups that are shown before a reader asks for more; those that end lowest, if it is not given.
+    """
+    ends = table.groupby(group, sort=False)["value"].last()
+    shown = first or ends.nsmallest(MOST_LINES).index.tolist()
+    figure = go.Figure(layout=LAYOUT | {"height": 430 + 12 * len(ends)})  # on a phone each name takes a line
     for number, (name, part) in enumerate(table.groupby(group, sort=False)):
         bars = error_bars(part, "y") if "low" in part else {}
         color = color_of(str(name), number)
@@ -179,21 +187,28 @@ def lines(table: pd.DataFrame, x: str, group: str, title: str, y: str, share: bo
             visible=True if name in shown else "legendonly",
             **bars,
         )
-    if len(parts) > MOST_LINES:
-        title += f"<br><sup>the {MOST_LINES} that end lowest; the others by a click on their names</sup>"
+    if len(ends) > len(shown):
+        which = "" if first else " that end lowest"
+        title += f"<br><sup>{len(shown)} of {len(ends)}{which}; the others by a click on their names</sup>"
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
     if pd.api.types.is_integer_dtype(table[x]) and table[x].nunique() < 10:
         figure.update_xaxes(tickvals=sorted(table[x].unique()))
     if share:
-        figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+        low, high = (table[name if name in table else "value"] for name in ("low", "high"))
+        figure.update_yaxes(tickformat=".0%", range=[max(0, low.min() - 0.03), min(1.02, high.max() + 0.03)])
     return figure
 
 
 def face_maps(
-    maps: dict[str, np.ndarray], titles: list[str], outline: np.ndarray, title: str, signed: tuple[str, ...] = ()
+    maps: dict[str, np.ndarray],
+    titles: list[str],
+    outline: np.ndarray,
+    title: str,
+    signed: tuple[str, ...] = (),
+    upright: bool = False,
 ) -> go.Figure:
     """
-    Rows of average heat maps with the outline of the mean face.
+    Rows of average heat maps with the outline of the mean face; columns of them where the page is narrow, `upright`.
 
     Args:
         maps: name of the row → (len(titles), side, side), NaN where there is none; in [0, 1], in the rows `signed`
@@ -201,9 +216,12 @@ def face_maps(
         titles: of the columns.
         outline: (68, 2) landmarks in pixels of the maps.
     """
-    figure = make_subplots(len(maps), len(titles), column_titles=titles, row_titles=list(maps), vertical_spacing=0.02)
-    for row, (name, faces) in enumerate(maps.items(), 1):
-        for column, face in enumerate(faces, 1):
+    heads = [list(maps), titles][:: -1 if upright else 1]
+    sides = len(heads[0]), len(heads[1])
+    figure = make_subplots(*sides, row_titles=heads[0], column_titles=heads[1], vertical_spacing=0.02)
+    for number, (name, faces) in enumerate(maps.items(), 1):
+        for at, face in enumerate(faces, 1):
+            row, column = (at, number) if upright else (number, at)
             scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": INFERNO, "zmin": 0}
             scale |= {"zmax": float(np.nanmax(np.abs(faces)))} if np.isfinite(faces).any() else {}
             hover = f"{name}: %{{z:.2f}}<extra></extra>"
@@ -222,7 +240,7 @@ def face_maps(
             figure.add_scatter(
                 x=outline[:, 0], y=outline[:, 1], mode="markers", marker=points, hoverinfo="skip", row=row, col=column
             )
-    figure.update_layout(LAYOUT, title=title, height=90 + 190 * len(maps), showlegend=False, margin_t=80)
+    figure.update_layout(LAYOUT, title=title, height=90 + 190 * sides[0], showlegend=False, margin_t=80)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")
     for number in range(1, len(maps) * len(titles) + 1):  # square, however wide the page is
@@ -250,13 +268,13 @@ def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Fi
             y=part["value"],
             mode=mode,
             text=part["model"],
-            textposition="top center",
+            textposition="middle right",
             name=str(kind),
             marker={"size": 11, "color": [color_of(name, 7) for name in part["model"]], "symbol": symbol},
             hovertemplate=f"%{{text}}, {kind}: %{{y:.1%}} at %{{x:.3g}}<extra></extra>",
             **error_bars(part, "y", VISIBLE),
         )
     figure.update_layout(title=title, xaxis_title=x_title, yaxis_title="accuracy")
-    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_xaxes(type="log", tickvals=[n * 10**e for e in range(4) for n in (1, 2, 5)])
     figure.update_yaxes(tickformat=".0%")
     return figure

@@ -7,10 +7,29 @@ import pandas as pd
 from evaluation.analyses.deployed import deployed_row
 from evaluation.analyses.weak_spots import commonest_mistake, own_corpora, weakest_class, worst_corruption
 from evaluation.corpora import title_of
-from evaluation.queries import TABLE2, find_row, order_models, protocol_title
+from evaluation.queries import TABLE2, find_row, order_models, protocol_title, tested_corpora
 from evaluation.store import Store
 
 from .charts import KINDS
+
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "macro-F1": "macro_f1",
+    "expected calibration error": "expected_calibration_error",
+}
+
+
+def metric_table(store: Store, metric: str, corpora: list[str] | None = None, subset: str = "full") -> pd.DataFrame:
+    """A row per model and test split (None: of all that it was tested on) that has the metric, with its interval."""
+    rows = []
+    for model in order_models(store):
+        for corpus in corpora or tested_corpora(store, model):
+            row = find_row(store, model, metric, corpus=corpus, subset=subset)
+            if row is not None:
+                found = [row[name] for name in ("value", "low", "high", "n_scored", "n_total")]
+                rows.append([title_of(corpus), model, *found])
+    return pd.DataFrame(rows, columns=["test split", "model", "value", "low", "high", "n", "n_total"])
 
 
 def spot_links(store: Store, model: str) -> dict[str, str]:
@@ -62,7 +81,7 @@ def leaderboard(store: Store) -> pd.DataFrame:
         values = part[part["corpus"].isin(corpora)].set_index("corpus")["value"]
         if len(values):
             by_corpus = [values.get(corpus) for corpus in corpora]
-            start = ["◇", f"paper: {name}", "the column's corpus", part["parameters"].iloc[0]]
+            start = ["◇", name.removeprefix("GiMeFive, "), "the column's corpus", part["parameters"].iloc[0]]
             rows.append([*start, None, None, *by_corpus, None])
     columns = ["source", "model", "trained on", "parameters", "milliseconds", "megabytes"]
     columns += [f"{title_of(corpus)} accuracy" for corpus in corpora] + ["RAF-DB as deployed"]

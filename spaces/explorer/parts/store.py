@@ -1,6 +1,7 @@
 """What every page needs: the store, choices that a link carries, and a chart with its data to download."""
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from evaluation.corpora import title_of
-from evaluation.queries import FLAGSHIP, order_models
+from evaluation.queries import FLAGSHIP, order_models, tested_corpora
 from evaluation.store import DEFAULT_STORE, Store, read_store
 
 
@@ -73,9 +74,22 @@ def choose_corpus(corpora: list[str], key: str = "corpus", default: str = "raf-d
     return titles[choose("Test split", list(titles), key, title_of(default), container)]
 
 
+def choose_tested(store: Store, default: str = "raf-db") -> tuple[str, str]:
+    """A model and one of its test splits; stops the page if it has none."""
+    model = choose_model(store)
+    corpora = tested_corpora(store, model)
+    stop_without(bool(corpora), f"{model} has no aligned test results.")
+    return model, choose_corpus(corpora, default=default)
+
+
 def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str, alt: str) -> None:
     """The chart, what its numbers are out of, and buttons for its data and for itself; `alt` says what it shows."""
-    st.plotly_chart(figure, key=f"chart-{key}", config={"displayModeBar": False}, alt=alt)
+    title, _, below = figure.layout.title.text.partition("<br>")
+    st.markdown(f"**{title}**" + (f"  \n:small[{re.sub('<.*?>', '', below)}]" if below else ""))
+    # The title above stays out of the chart, where it would be cut on a phone; the chart that is downloaded has it.
+    shown = go.Figure(figure).update_layout(title_text="", margin_t=figure.layout.margin.t - 30)
+    shown.update_layout(height=figure.layout.height and figure.layout.height - 30)
+    st.plotly_chart(shown, key=f"chart-{key}", config={"displayModeBar": False}, alt=alt)
     st.caption(note)
     with st.container(horizontal=True):
         download_table(data, key)

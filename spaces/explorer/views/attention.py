@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
-from parts.charts import dot_plot, face_maps, heat_map, lines
+from parts.charts import MOST_LINES, dot_plot, face_maps, heat_map, lines
 from parts.sentences import ends
 from parts.store import choose, show_chart, start_page, stop_without, store_path
 
@@ -51,7 +51,8 @@ else:
         title = f"{model}: probability of the class during {kind}"
         note = f"Mean over {chosen['n'].max():,} test images, 95 % intervals."
         halfway = chosen[chosen["fraction"].sub(0.5).abs() == chosen["fraction"].sub(0.5).abs().min()]
-        figure = lines(chosen, "fraction", "method", title, "probability")
+        best = part["method"].head(MOST_LINES).tolist()  # by what the table above says
+        figure = lines(chosen, "fraction", "method", title, "probability", first=best)
         show_chart(figure, chosen, f"{kind}-{model}", note, ends(halfway, ["method"], f"{title}, halfway"))
 
 st.subheader("Where the maps lie")
@@ -121,7 +122,6 @@ if len(found) == 2:
     maps[f"{looked} − {other}"] = maps[looked] - maps[other]
     signed = (f"{looked} − {other}",)
 title = "average map of each emotion, on " + ", ".join(title_of(name) for name in chosen)
-figure = face_maps(maps, list(EMOTIONS), found[looked]["landmarks"], title, signed)
 places = pd.MultiIndex.from_product(
     [range(side) for side in next(iter(maps.values())).shape[1:]], names=["row", "column"]
 )
@@ -131,4 +131,8 @@ flat = pd.concat(
 note = "Faces laid over each other by eyes and mouth; dots: the mean face. Images with landmarks: " + "; ".join(notes)
 note += ". In a difference red is more heat for the first model. Intervals stand at the region shares above."
 alt = f"{title}: {'; '.join(maps)}; what they show is in the region shares above"
-show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}", note, alt)
+for width in ("wide", "narrow"):
+    with st.container(key=f"{width}-maps"):
+        landmarks = found[looked]["landmarks"]
+        figure = face_maps(maps, list(EMOTIONS), landmarks, title, signed, upright=width == "narrow")
+        show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}-{width}", note, alt)

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from parts.charts import dot_plot, reliability_diagram, risk_coverage
+from parts.leaderboard import metric_table
 from parts.sentences import ends
-from parts.store import choose_corpus, choose_model, show_chart, start_page, stop_without
+from parts.store import choose_tested, show_chart, start_page
 
-from evaluation.analyses.confidence import confidence_rows
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import confidence_bins, mean_interval, reliability
-from evaluation.queries import aligned_predictions, find_row, order_models, percent_text, tested_corpora
+from evaluation.queries import aligned_predictions, find_row, percent_text
 from evaluation.rows import class_scores
 from gimefive_hf.bundled import resolve_checkpoint
 
@@ -26,13 +26,12 @@ def model_threshold(name: str) -> float | None:
 
 store = start_page(
     "Calibration",
-    "Of all answers given with 80 % confidence, 80 % should be right. Points under the diagonal: too sure.",
+    "Of all answers given with 80 % confidence, 80 % should be right. Points under the diagonal: too sure. One "
+    "temperature, fitted on held-out images in the wild, stands for every kind of input; for which kinds it "
+    "holds is told where [photos come as they are](deployed).",
 )
 with st.sidebar:
-    model = choose_model(store)
-    corpora = tested_corpora(store, model)
-    stop_without(bool(corpora), f"{model} has no aligned test results.")
-    corpus = choose_corpus(corpora, default="aggregate")
+    model, corpus = choose_tested(store, default="aggregate")
 
 frame = aligned_predictions(store, model, corpora_of(corpus))
 probabilities, labels = class_scores(frame, 6)
@@ -78,22 +77,8 @@ with st.expander("As a table"):
     columns = {"share answered": percent, "accuracy of answers": percent}
     st.dataframe(abstain[::5], hide_index=True, column_config=columns)
 
-kinds = confidence_rows(store, model)
-if len(kinds):
-    st.subheader("For which input it holds")
-    share = st.column_config.NumberColumn(format="percent")
-    shares = dict.fromkeys(("accuracy", "mean confidence", "calibration error"), share)
-    kinds = kinds.rename(columns={"confidence": "mean confidence", "error": "calibration error"})
-    st.dataframe(kinds[["kind", "images", *shares]], hide_index=True, column_config=shares)
-    st.caption("One temperature, fitted on held-out images in the wild, stands for every kind.")
-
 st.subheader("All models")
-rows = []
-for name in order_models(store):
-    row = find_row(store, name, "expected_calibration_error", corpus=corpus)
-    if row is not None:
-        rows.append([name, title_of(corpus), row["value"], row["low"], row["high"], row["n_scored"]])
-table = pd.DataFrame(rows, columns=["model", "test split", "value", "low", "high", "n"])
+table = metric_table(store, "expected_calibration_error", [corpus])
 show_chart(
     dot_plot(table, "model", "test split", "expected calibration error, lower is better"),
     table,

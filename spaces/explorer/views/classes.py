@@ -4,20 +4,17 @@ import pandas as pd
 import streamlit as st
 from parts.charts import dot_plot, heat_map
 from parts.sentences import ends
-from parts.store import choose, choose_corpus, choose_model, show_chart, start_page, stop_without
+from parts.store import choose, choose_tested, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
-from evaluation.queries import find_row, tested_corpora
+from evaluation.queries import find_row
 from gimefive_hf.emotions import EMOTIONS
 
 store = start_page(
     "Confusion and classes", "Which expression is taken for which. Rows add up to 100 % of a class's images."
 )
 with st.sidebar:
-    model = choose_model(store)
-    corpora = tested_corpora(store, model)
-    stop_without(bool(corpora), f"{model} has no aligned test results.")
-    corpus = choose_corpus(corpora, default="aggregate")
+    model, corpus = choose_tested(store, default="aggregate")
     subset = choose("Test images", ["full", "leak-free"], "subset")
     classes = (
         7

@@ -3,33 +3,26 @@
 import pandas as pd
 import streamlit as st
 from parts.charts import dot_plot, heat_map
+from parts.leaderboard import METRICS as SHARES
 from parts.sentences import ends
 from parts.store import choose, download_table, show_chart, start_page, stop_without
 
 from evaluation.analyses.cross_dataset import (
-    ABOUT,
     LINEAR,
     PUBLISHED,
     SLIDES,
     TRAINED,
+    about_text,
     beside_published,
-    budget_text,
     cross_models,
     kind_of,
-    together_text,
 )
 from evaluation.analyses.cross_dataset import trained_title as title_of_model
 from evaluation.corpora import corpus_titles
 from evaluation.queries import find_row, order_models
 from evaluation.store import Store
 
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced accuracy": "balanced_accuracy",
-    "macro-F1": "macro_f1",
-    "expected calibration error": "expected_calibration_error",
-    "negative log-likelihood": "negative_log_likelihood",
-}
+METRICS = SHARES | {"negative log-likelihood": "negative_log_likelihood"}
 
 
 def crossed(store: Store, models: list[str], metric: str, leak_free: bool) -> pd.DataFrame:
@@ -91,8 +84,7 @@ stop_without(
 )
 for kind, models in kinds.items():
     st.subheader(kind.capitalize())
-    budget = budget_text(store) if kind == TRAINED else ""
-    st.markdown(f"{ABOUT[kind]}. {budget} {together_text(store, models)}")
+    st.markdown(about_text(store, kind))
     table = crossed(store, [*models, *(order_models(store) if with_ours else [])], METRICS[metric], leak_free)
     show_crossed(table, metric, "cross-trained" if kind == TRAINED else "cross-dataset", leak_free)
 runs = store.extras.get("runs")

@@ -10,8 +10,7 @@ from parts.pictures import corpora_folder, draw_heat, read_picture
 from parts.sentences import ends
 from parts.store import (
     choose,
-    choose_corpus,
-    choose_model,
+    choose_tested,
     download_table,
     show_chart,
     start_page,
@@ -21,7 +20,7 @@ from parts.store import (
 
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import order_models, protocol_title, right_of, scored_images, tested_corpora
+from evaluation.queries import order_models, protocol_title, right_of, scored_images
 from evaluation.rows import class_scores, image_groups
 from evaluation.store import Store, read_arrays
 from gimefive_hf.emotions import EMOTIONS
@@ -109,9 +108,9 @@ def show_failure(row, maps: np.ndarray | None, folder: Path | None) -> None:
     picture = None if folder is None else read_picture(folder, row.corpus, row.source)
     shown = {} if picture is None else {f"a face labelled {row.label}": picture}
     if maps is not None:  # of a near tie that is right, answer and label have the same map
-        names = [f"what spoke for {row.predicted}", f"what spoke for {row.label}"]
-        heats = zip(names, maps if row.predicted != row.label else maps[:1], strict=False)
-        shown |= {name: draw_heat(heat, picture) for name, heat in heats}
+        heats = zip((row.predicted, row.label), maps if row.predicted != row.label else maps[:1], strict=False)
+        for name, heat in heats:
+            shown[f"{'what' if heat.any() else 'nothing'} spoke for {name}"] = draw_heat(heat, picture)
     if shown:
         st.image(list(shown.values()), width=168, caption=list(shown), alt=list(shown))
     verdict = "taken for" if row.predicted != row.label else "rightly taken for"
@@ -177,11 +176,9 @@ def show_shares(table: pd.DataFrame, title: str, key: str) -> None:
 
 store = start_page("Failures", "What the model gets wrong, how sure it was, and what it looked at.")
 with st.sidebar:
-    model = choose_model(store)
-    corpora = tested_corpora(store, model)
-    stop_without(bool(corpora), f"{model} has no aligned test results.")
-    corpus = choose_corpus(corpora)
-    rows = store.predictions[(store.predictions["model"] == model) & (store.predictions["split"] == "test")]
+    model, corpus = choose_tested(store)
+    rows = store.predictions_of(model)
+    rows = rows[rows["split"] == "test"]
     protocols = rows[rows["corpus"].isin(corpora_of(corpus))]["protocol"].unique()
     titles = {protocol_title(name): name for name in sorted(protocols, key=lambda name: (name != "aligned", name))}
     images = choose("Images given as", list(titles), "images")

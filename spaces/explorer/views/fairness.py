@@ -46,13 +46,13 @@ def show_groups(title: str, frame: pd.DataFrame, groups: dict[str, object], key:
     table = pd.DataFrame(rows, columns=["subgroup", "metric", "value", "low", "high", "n", "people or images"])
     note = (
         "95 % bootstrap intervals. "
-        + ", ".join(f"{r[0]}: {r[5]:,} images of {r[6]:,} people or single images" for r in rows)
+        + ", ".join(f"{r[0]}: {r[5]:,} images" + f" of {r[6]:,} people" * (r[6] < r[5]) for r in rows)
         + "."
     )
     if len(rows) == 2:
         first = next(iter(groups.values()))
         difference, p = cached_test(right, first, clusters)
-        verdict = "a difference" if p < 0.05 else "no difference that could not be chance"
+        verdict = "a difference" if p < 0.05 else "it may be chance"
         note += f" Difference {100 * difference:+.1f} points, permutation test p = {p:.3f}: {verdict}."
     show_chart(dot_plot(table, "subgroup", "metric", title), table, key, note, ends(table, ["subgroup"], title))
 

@@ -68,7 +68,12 @@ if len(seconds):
         "folder, second": "folder and second label",
     }
     show_shares(
-        seconds, names, "agreement of two labels", "seconds", "Test images whose second label is one of the six."
+        # where both labels agree, their own agreement is nothing to show
+        seconds[~(seconds["subset"].str.contains("agree") & (seconds["compared"] == "folder, second"))],
+        names,
+        "agreement of two labels",
+        "seconds",
+        "Test images whose second label is one of the six.",
     )
 else:
     st.info(f"The store has no second labels, or no predictions of {model} on AffectNet.")

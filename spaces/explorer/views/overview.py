@@ -1,35 +1,15 @@
 """The headline figures, the flagship's weakest spots, and published figures beside ours."""
 
-import pandas as pd
 import streamlit as st
 from parts.charts import cost_scatter, dot_plot
-from parts.leaderboard import cost_table, leaderboard, spot_links
+from parts.leaderboard import METRICS, cost_table, leaderboard, metric_table, spot_links
 from parts.sentences import ends
 from parts.store import choose, choose_model, download_table, show_chart, start_page
 
 from evaluation.analyses.weak_spots import LEAST_IMAGES, weak_spots
 from evaluation.corpora import title_of
-from evaluation.queries import find_row, order_models, tested_corpora
-from evaluation.store import Store
 
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced accuracy": "balanced_accuracy",
-    "macro-F1": "macro_f1",
-    "expected calibration error": "expected_calibration_error",
-}
 COSTS = {"milliseconds a face": "milliseconds", "megabytes": "megabytes"}
-
-
-def accuracy_table(store: Store, models: list[str], metric: str, subset: str) -> pd.DataFrame:
-    rows = []
-    for model in models:
-        for corpus in tested_corpora(store, model):
-            row = find_row(store, model, metric, corpus=corpus, subset=subset)
-            if row is not None:
-                title = title_of(corpus)
-                rows.append([title, model, row["value"], row["low"], row["high"], row["n_scored"], row["n_total"]])
-    return pd.DataFrame(rows, columns=["test split", "model", "value", "low", "high", "n", "n_total"])
 
 
 store = start_page(
@@ -49,13 +29,15 @@ number = st.column_config.NumberColumn
 shares = [name for name in board if "accuracy" in name or "deployed" in name]
 short = {f"{title_of('aggregate')} accuracy": "both", "RAF-DB as deployed": "deployed"}
 labels = {name: short.get(name, name.removesuffix(" accuracy")) for name in shares}
-formats = {name: number(labels[name], format="percent", width=90, help=name) for name in shares}
+formats = {name: number(labels[name], format="%.1f %%", width=90, help=name) for name in shares}
 formats |= {"parameters": number(format="localized"), "milliseconds": number(format="%.1f")}
 formats |= {"megabytes": number(format="%.1f")}
 # Narrow enough that a phone shows the model and its first figure.
 formats |= {"source": st.column_config.TextColumn("", width=30), "model": st.column_config.TextColumn(width=170)}
 alt = ends(board.rename(columns={"RAF-DB accuracy": "value"}), ["model"], "Accuracy on RAF-DB of all models")
-st.dataframe(board, hide_index=True, column_config=formats, placeholder="–", alt=alt)
+# Times 100, because the format "percent" writes 84 % beside 87.14 %.
+shown = board.assign(**{name: 100 * board[name] for name in shares})
+st.dataframe(shown, hide_index=True, column_config=formats, placeholder="–", alt=alt)
 st.caption(
     "● measured here, on the official test splits, six classes, aligned crops; as deployed: RAF-DB's faces found again "
     "by our detector in a larger scene, a face not found counts as wrong. ◇ quoted: the paper's own figures, each of a "
@@ -92,11 +74,12 @@ if spots:
 else:
     st.info(f"{model} has no aligned test results.")
 st.caption(
-    f"{facts.parameters:,} parameters, trained on {facts.trained_on}, revision {facts.revision}, scored {facts.date}."
+    f"{facts.parameters:,} parameters, trained on {', '.join(map(title_of, facts.trained_on.split('+')))}, revision "
+    f"{facts.revision}, scored {facts.date}."
 )
 
 st.subheader("Ours and published peers")
-table = accuracy_table(store, order_models(store), metric, subset)
+table = metric_table(store, metric, subset=subset)
 if len(table):
     sizes = ", ".join(f"{name} {n:,}" for name, n in table.groupby("test split", sort=False)["n_total"].max().items())
     title = f"{metric_name}, six classes, {subset} test images"

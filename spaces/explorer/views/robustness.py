@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 from parts.charts import lines
-from parts.sentences import ends
+from parts.sentences import ends, value_text
 from parts.store import choose, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
@@ -15,8 +15,8 @@ from evaluation.store import Store
 
 def corrupted_answers(store: Store, name: str, corpus: str) -> pd.DataFrame:
     """One row per image, corruption and strength: whether the model is right."""
-    frame = store.predictions
-    chosen = (frame["model"] == name) & (frame["corpus"] == corpus) & frame["protocol"].str.startswith("corrupted")
+    frame = store.predictions_of(name)
+    chosen = (frame["corpus"] == corpus) & frame["protocol"].str.startswith("corrupted")
     frame = frame[chosen]
     parts = frame["protocol"].str.split("/", expand=True)
     return pd.DataFrame(
@@ -82,9 +82,8 @@ part["strength"] = part["strength"].astype(int)
 corpus = part["corpus"].iloc[0]
 part = part[part["corpus"] == corpus]
 aligned = aligned_predictions(store, model, [corpus])
-drawn = store.predictions[
-    (store.predictions["model"] == model) & store.predictions["protocol"].isin(part["protocol"].unique())
-]
+drawn = store.predictions_of(model)
+drawn = drawn[drawn["protocol"].isin(part["protocol"].unique())]
 # Strength 0: the same images as they are given, so that all points of a curve have the same denominator.
 aligned = aligned[aligned["source"].isin(drawn["source"].unique())]
 columns = ["corruption", "strength", "value", "low", "high", "n_scored"]
@@ -105,6 +104,8 @@ show_chart(
     note + "; 95 % bootstrap intervals.",
     ends(curves[curves["strength"] == 5], ["corruption"], f"{model} at strength 5"),
 )
+hardest = curves[curves["strength"] == 5].sort_values("value")
+st.markdown("At strength 5 of 5: " + "; ".join(f"**{r['corruption']}** {value_text(r)}" for _, r in hardest.iterrows()))
 if len(models) > 1:
     st.subheader("Model against model")
     means = corruption_means(store, models, corpus)

@@ -296,10 +296,10 @@ def permutation_test(
     generator = np.random.default_rng(seed)
 
     def difference(first: np.ndarray) -> float:  # (groups,) of 0/1
-        return first @ total / (first @ count) - (1 - first) @ total / ((1 - first) @ count)
+        return float(first @ total / (first @ count) - (1 - first) @ total / ((1 - first) @ count))
 
     membership = (members > 0).astype(np.float64)
-    observed = float(difference(membership))
+    observed = difference(membership)
     by_chance = np.array([difference(generator.permuted(membership)) for _ in range(permutations)])
     extreme = int((np.abs(by_chance) >= abs(observed) - 1e-12).sum())
     return observed, (extreme + 1) / (permutations + 1)

@@ -137,7 +137,7 @@ def test_8k_frames(tmp_path, fer):
 
 
 def test_timeline_rows(tmp_path, fer, clip):
-    annotate_video(fer, clip, timeline=tmp_path / "t.parquet", landmarks=True, time_constant=0.3)
+    annotate_video(fer, clip, timeline=tmp_path / "t.parquet", landmarks=True, smooth=0.3, centre=False)
     table = pd.read_parquet(tmp_path / "t.parquet")
     assert len(table) == 48
     assert table.groupby("person")["frame"].apply(list).to_dict() == {1: list(range(24)), 2: list(range(24))}
@@ -153,6 +153,29 @@ def test_timeline_rows(tmp_path, fer, clip):
     np.testing.assert_allclose(table["confidence"], confidence, atol=1e-6)
     inside = one["landmark_x30"].between(one["x"], one["x"] + one["width"])
     assert inside.all(), "the nose is in the box"
+
+
+def test_smoothed_around_each_moment_unless_asked_otherwise(tmp_path, fer, clip):
+    """The Gaussian mean by its formula, as wide as asked for; 0 leaves the scores alone."""
+    annotate_video(fer, clip, timeline=tmp_path / "t.csv", smooth=0.1)
+    one = pd.read_csv(tmp_path / "t.csv").query("person == 1")
+    apart = (one["time"].to_numpy()[:, None] - one["time"].to_numpy()) / 0.1
+    weights = np.exp(-(apart**2) / 2) * (np.abs(apart) <= 3)
+    expected = weights @ one["happiness"].to_numpy() / weights.sum(axis=1)
+    np.testing.assert_allclose(one["happiness_smooth"], expected, atol=1e-6)
+    annotate_video(fer, clip, timeline=tmp_path / "raw.csv", smooth=0)
+    raw = pd.read_csv(tmp_path / "raw.csv")
+    np.testing.assert_allclose(raw["fear_smooth"], raw["fear"], atol=1e-6)
+
+
+def test_a_file_that_is_cut_is_said_to_be(tmp_path, fer):
+    example = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "changing_face.mp4"
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(example.read_bytes()[:100_000])
+    summary = annotate_video(fer, cut, timeline=tmp_path / "t.csv", every=10)
+    assert summary.is_cut and 0 < summary.frames < summary.announced == 275
+    stopped = annotate_video(fer, example, timeline=tmp_path / "t.csv", every=10, max_seconds=0.2)
+    assert not stopped.is_cut
 
 
 def test_frames_without_a_face_are_counted(tmp_path, fer):

@@ -20,7 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--landmarks", action="store_true", help="find and draw the 68 landmarks")
     parser.add_argument("--every", type=int, default=1, help="analyse each N-th frame only (default: 1)", metavar="N")
-    parser.add_argument("--smooth", type=float, default=0.3, help="time constant in s (default: 0.3)", metavar="S")
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        help="seconds to smooth the scores over (default: 0.25, --causal 0.3; 0: none)",
+        metavar="S",
+    )
+    parser.add_argument(
+        "--causal", action="store_true", help="smooth with what was alone, as a live camera must; names then lag"
+    )
     parser.add_argument(
         "--average-views",
         action="store_true",
@@ -63,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
                 landmarks=args.landmarks,
                 every=args.every,
                 average_views=args.average_views,
-                time_constant=args.smooth,
+                smooth=args.smooth,
+                centre=not args.causal,
                 audio=not args.no_audio,
                 stop=lambda: bool(stopped),
                 progress=progress,
@@ -75,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         write_picture(Path(args.timeline), Path(args.picture), fer.emotions)
     for text in summary.errors:
         print(f"gimefive video: {text}", file=sys.stderr)
+    if summary.is_cut:
+        print(f"gimefive video: the file seems cut: it promises {summary.announced} frames", file=sys.stderr)
     print(
         f"{summary.frames} frames, {summary.analysed} analysed, {summary.without_face} of them without a face, "
         f"{summary.broken} broken, {summary.persons} persons, {summary.seconds:.2f} s",
@@ -96,8 +107,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ValueError("--picture is made from the timeline: give --timeline too")
     if args.every < 1:
         raise ValueError(f"--every must be at least 1; got {args.every}")
-    if args.smooth < 0:
-        raise ValueError(f"--smooth must not be negative; got {args.smooth}")
+    if args.smooth is not None and not 0 <= args.smooth < float("inf"):
+        raise ValueError(f"--smooth must be 0 or more seconds; got {args.smooth}")
     for path, suffixes in ((args.output, (".mp4",)), (args.timeline, FORMATS), (args.picture, (".html",))):
         if path:
             check_output(Path(path), suffixes)

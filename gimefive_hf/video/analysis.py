@@ -23,13 +23,15 @@ from ..faces.detections import Detection
 from ..faces.tracking import FaceTracker
 from ..recognizer import ExpressionRecognizer, Face
 from ..runtimes.predictor import Predictor, predict_and_explain_crops
-from .centring import centred
+from .centring import SIGMA, centred
 from .files import VideoFrame, VideoReader
 from .outputs import VideoOutputs
 from .people import FrameResult, Person, PersonBook
 
 T = TypeVar("T")
 
+# The usual time constant in seconds of scores that are smoothed with what was alone.
+TIME_CONSTANT = 0.3
 # Decoded pixels per batch of frames: eight frames of 640×480, one of 8K.
 BATCH_PIXELS = 8 * 640 * 480
 
@@ -42,7 +44,7 @@ def watch(
     landmarks: bool = False,
     every: int = 1,
     average_views: bool = False,
-    time_constant: float = 0.3,
+    time_constant: float = TIME_CONSTANT,
     hold: int = 5,
     batch_size: int = 8,
     tracker: FaceTracker | None = None,
@@ -177,7 +179,10 @@ def prefetch(items: Iterable[T], ahead: int) -> Generator[T, None, None]:
 
 @dataclass
 class VideoSummary:
-    """What became of a video; `rows_without_face` counts the analysed frames in which nobody was found."""
+    """
+    What became of a video; `without_face` counts the analysed frames in which nobody was found, and `announced` is the
+    number of frames that the file's header promises, where it promises one.
+    """
 
     frames: int = 0
     analysed: int = 0
@@ -185,8 +190,14 @@ class VideoSummary:
     without_face: int = 0
     persons: int = 0
     seconds: float = 0.0
+    announced: int | None = None
     stopped: bool = False
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ended well before what its header promises, which is often an estimate."""
+        return not self.stopped and self.announced is not None and self.frames < 0.9 * self.announced - 1
 
 
 def annotate_video(
@@ -199,8 +210,8 @@ def annotate_video(
     landmarks: bool = False,
     every: int = 1,
     average_views: bool = False,
-    time_constant: float = 0.3,
-    centre: bool = False,
+    smooth: float | None = None,
+    centre: bool = True,
     audio: bool = True,
     max_seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -212,8 +223,9 @@ def annotate_video(
     Args:
         output: .mp4 with boxes, names, bars, and what `explain` and `landmarks` ask for; the original times and sound.
         timeline: .csv or .parquet, one row per analysed frame and person, see `timeline`.
-        centre: smooth around each moment instead, with what comes as with what was, so that names do not lag; then
-            `time_constant` counts for nothing.
+        smooth: seconds over which scores are smoothed: the standard deviation of the weights around each moment, or
+            with `centre` off the time constant of `watch`; 0 for none, None for the usual (0.25 and 0.3).
+        centre: smooth with what comes as with what was, so that names do not lag; off, as a live camera must.
         max_seconds: stop there.
         stop: asked before every frame; True ends the work, and what was done so far is kept as whole files.
         progress: called with the number of frames done and the estimate of all, which may be None.
@@ -225,6 +237,7 @@ def annotate_video(
     summary = VideoSummary()
     people: set[int] = set()
     with VideoReader(source) as reader:
+        summary.announced = reader.frame_count
         size = int(np.clip(BATCH_PIXELS // (reader.width * reader.height), 1, 8))
         results = watch(
             recognizer,
@@ -233,12 +246,12 @@ def annotate_video(
             landmarks=landmarks,
             every=every,
             average_views=average_views,
-            time_constant=time_constant,
+            time_constant=TIME_CONSTANT if smooth is None else smooth,
             batch_size=size,
         )
         results = prefetch(leaving_a_core(results, recognizer.predictor), size)
-        if centre:
-            results = centred(results)
+        if centre and smooth != 0:
+            results = centred(results, SIGMA if smooth is None else smooth)
         outputs: VideoOutputs | None = None
         try:
             outputs = VideoOutputs(recognizer, reader, output, timeline, landmarks, audio)

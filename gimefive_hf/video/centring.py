@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .people import FrameResult, Person
 
-# Standard deviation in seconds: a smile takes half a second to come.
+# The usual standard deviation in seconds: a smile takes half a second to come.
 SIGMA = 0.25
 # Standard deviations after which a moment weighs nothing.
 REACH = 3.0
@@ -30,19 +30,19 @@ class Moments:
             self.times.popleft()
             self.scores.popleft()
 
-    def around(self, time: float) -> NDArray[np.float64]:
+    def around(self, time: float, sigma: float) -> NDArray[np.float64]:
         """The weighted mean (classes,) around `time`: as much of what comes as of what was."""
-        distances = (np.array(self.times) - time) / SIGMA
+        distances = (np.array(self.times) - time) / sigma
         weights = np.exp(-(distances**2) / 2) * (np.abs(distances) <= REACH)
         if not weights.any():
             weights[np.abs(distances).argmin()] = 1
         return weights @ np.array(self.scores) / weights.sum()
 
 
-def centred(results: Generator[FrameResult]) -> Generator[FrameResult]:
+def centred(results: Generator[FrameResult], sigma: float = SIGMA) -> Generator[FrameResult]:
     """
     The same results, some frames later, with each person's `smoothed` and `emotion` made anew from what comes before
-    and after: Gaussian weights with a standard deviation of `SIGMA` seconds. Closes `results` when it is closed.
+    and after: Gaussian weights with a standard deviation of `sigma` seconds. Closes `results` when it is closed.
     """
     waiting: deque[FrameResult] = deque()
     people: dict[int, Moments] = {}
@@ -53,20 +53,20 @@ def centred(results: Generator[FrameResult]) -> Generator[FrameResult]:
                 remember(people, result)
             waiting.append(result)
             held += size(result)
-            while due(waiting, result.frame.time, held):
+            while due(waiting, result.frame.time - REACH * sigma, held):
                 first = waiting.popleft()
                 held -= size(first)
-                yield anew(first, people)
-            forget(people, waiting)
+                yield anew(first, people, sigma)
+            forget(people, waiting, sigma)
         while waiting:
-            yield anew(waiting.popleft(), people)
+            yield anew(waiting.popleft(), people, sigma)
     finally:
         results.close()
 
 
-def due(waiting: deque[FrameResult], now: float, held: int) -> bool:
-    """Whether all that weighs on the oldest frame is known, or no more frames can wait."""
-    return now - waiting[0].frame.time >= REACH * SIGMA or (held > MOST_BYTES and len(waiting) > 1)
+def due(waiting: deque[FrameResult], before: float, held: int) -> bool:
+    """Whether all that weighs on the oldest frame is known, which is so `before` that time, or no more can wait."""
+    return waiting[0].frame.time <= before or (held > MOST_BYTES and len(waiting) > 1)
 
 
 def size(result: FrameResult) -> int:
@@ -81,9 +81,9 @@ def remember(people: dict[int, Moments], result: FrameResult) -> None:
         moments.scores.append(np.array(list(person.face.scores.values()), np.float64))
 
 
-def forget(people: dict[int, Moments], waiting: deque[FrameResult]) -> None:
+def forget(people: dict[int, Moments], waiting: deque[FrameResult], sigma: float) -> None:
     """Forget what no waiting frame reaches back to, and who is in none and seen no more."""
-    since = waiting[0].frame.time - REACH * SIGMA
+    since = waiting[0].frame.time - REACH * sigma
     present = {person.number for result in waiting for person in result.people}
     for number, moments in list(people.items()):
         moments.forget(since)
@@ -91,12 +91,12 @@ def forget(people: dict[int, Moments], waiting: deque[FrameResult]) -> None:
             del people[number]
 
 
-def anew(result: FrameResult, people: dict[int, Moments]) -> FrameResult:
-    return replace(result, people=list(named_anew(result, people)))
+def anew(result: FrameResult, people: dict[int, Moments], sigma: float) -> FrameResult:
+    return replace(result, people=list(named_anew(result, people, sigma)))
 
 
-def named_anew(result: FrameResult, people: dict[int, Moments]) -> Iterator[Person]:
+def named_anew(result: FrameResult, people: dict[int, Moments], sigma: float) -> Iterator[Person]:
     for person in result.people:
-        smoothed = people[person.number].around(result.frame.time)
+        smoothed = people[person.number].around(result.frame.time, sigma)
         scores = dict(zip(person.smoothed, smoothed.tolist(), strict=True))
         yield replace(person, smoothed=scores, emotion=max(scores, key=scores.__getitem__))

@@ -104,7 +104,9 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDAr
 
     Uint8 times int8 is what the processors' dot-product instructions take. Processors without them add two such
     products in 16 bits, where weights of 8 bits overflow; those of 7 bits (`reduce_range`) cannot, so that the file
-    says the same everywhere (training/LOG.md has the figures). What follows the last convolution stays in floating
+    says the same everywhere (training/LOG.md has the figures). A convolution and its ReLU are quantised as one: rounding
+    between them as well, over a range half of which the ReLU cuts off, made scores jump by 0.03 for a face that had
+    moved by a thousandth of a pixel. What follows the last convolution stays in floating
     point: it costs nothing, and errors there go straight into the logits and maps.
     """
     from onnxruntime.quantization import (
@@ -132,7 +134,7 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDAr
             str(target),
             Reader(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=["Conv", "Relu"],
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,

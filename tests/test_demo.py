@@ -2,6 +2,10 @@
 
 import base64
 import io
+import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import gradio as gr
@@ -58,10 +62,15 @@ def test_the_page_opens_with_an_answer(page):
 
 
 @pytest.mark.browser
-def test_faces_of_an_upload_are_chosen_by_click_and_by_keyboard(page, demo, two_faces):
+def test_faces_of_an_upload_are_chosen_by_click_and_by_keyboard(page, demo, two_faces, monkeypatch):
+    import photo_tab
+
+    decoded, load_image = [], photo_tab.load_image
+    monkeypatch.setattr(photo_tab, "load_image", lambda data: decoded.append(data) or load_image(data))
     page.set_input_files("#photo input[type=file]", two_faces)
     page.wait_for_function("document.querySelector('#status-line').innerText.startsWith('2 faces')")
     page.wait_for_selector(".why .covered")
+    assert decoded.count(two_faces.read_bytes()) == 1, "an upload is decoded once; then the page's smaller copy is"
     assert page.locator(".card").count() == 2
     assert page.locator(".card:visible").get_attribute("data-card") == "0"
     page.focus("button.face[data-face='0']")
@@ -93,6 +102,20 @@ def test_the_reasons_start_from_the_score_on_the_card(page):
 
 
 @pytest.mark.browser
+def test_what_is_asked_while_a_photo_is_on_its_way_waits_for_it(page, two_faces):
+    """An upload can be named once, and the event that takes it has named it."""
+    page.click("#settings button:has-text('Settings')")
+    page.set_input_files("#photo input[type=file]", two_faces)
+    page.wait_for_selector("#photo .image-frame img")
+    page.check("#is-crop input")
+    page.wait_for_function("document.querySelector('#status-line').innerText.startsWith('One face')")
+    page.wait_for_selector("#stage .stage[data-shown='']")
+    page.uncheck("#is-crop input")
+    page.wait_for_function("document.querySelector('#status-line').innerText.startsWith('2 faces')")
+    assert page.locator(".toast-body").count() == 0
+
+
+@pytest.mark.browser
 def test_bad_photos_get_a_message_without_a_path(page, demo, tmp_path, faceless):
     bad_files(tmp_path)
     for name in ("text.jpg", "truncated.jpg", "pixel.png"):
@@ -102,6 +125,8 @@ def test_bad_photos_get_a_message_without_a_path(page, demo, tmp_path, faceless)
         assert str(demo[1]) not in body
         assert "Traceback" not in body
         assert page.locator(".toast-body").count() == 0
+        page.wait_for_selector("#why:not(:has(.why))", state="attached")  # no other photo's reasons stand beside it
+        assert not page.is_visible("#card-png")
         page.reload()
         page.wait_for_selector("#photo input[type=file]", state="attached")
     Image.fromarray(faceless).save(tmp_path / "coffee.png")
@@ -147,6 +172,20 @@ def test_client_api(demo, two_faces, bundled, tmp_path):
         with pytest.raises(AppError, match=r"expected a face|method must be"):
             client.predict(handle_file(two_faces), **bad, api_name="/explain")
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl and jq are not installed")
+def test_the_readmes_curl_lines(demo, two_faces):
+    lines = re.search(r"```bash\n(.+?)```", (DEMO / "README.md").read_text(), re.DOTALL)[1]
+    lines = lines.replace("http://127.0.0.1:7860/", demo[0]).replace("photo.jpg", str(two_faces))
+    done = subprocess.run(["bash", "-ec", lines], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    event, data = done.stdout.strip().split("\n")
+    assert event == "event: complete"
+    assert len(json.loads(data.removeprefix("data: "))[0]["faces"]) == 2
+    form = [f"{demo[0]}gradio_api/call/predict", "-d", '{"data": [null, false]}']
+    refused = subprocess.run(["curl", "-s", *form], capture_output=True, text=True, timeout=60)
+    assert "Content-Type: application/json" in json.loads(refused.stdout)["detail"]
 
 
 def test_status_and_headline_never_contradict_each_other(demo, bundled, astronaut):

@@ -104,10 +104,10 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDAr
 
     Uint8 times int8 is what the processors' dot-product instructions take. Processors without them add two such
     products in 16 bits, where weights of 8 bits overflow; those of 7 bits (`reduce_range`) cannot, so that the file
-    says the same everywhere (training/LOG.md has the figures). A convolution and its ReLU are quantised as one: rounding
-    between them as well, over a range half of which the ReLU cuts off, made scores jump by 0.03 for a face that had
-    moved by a thousandth of a pixel. What follows the last convolution stays in floating
-    point: it costs nothing, and errors there go straight into the logits and maps.
+    says the same everywhere (training/LOG.md has the figures). A convolution and its ReLU are quantised as one;
+    rounding between them as well, over a range half of which the ReLU cuts off, made scores jump by 0.03 for a face
+    that had moved by a thousandth of a pixel. What follows the last convolution stays in floating point: it costs
+    nothing, and errors there go straight into the logits and maps.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,

@@ -12,6 +12,18 @@
     document.querySelectorAll(selector).forEach((b) => b.setAttribute("aria-pressed", String(chosen(b))));
   }
 
+  // The photo as the field shows it: an upload on its way has an address of the server, what the page holds is a data URL.
+  const photoNow = () => document.querySelector("#photo .image-frame img")?.src ?? "";
+  const onItsWay = () => photoNow() !== "" && !photoNow().startsWith("data:");
+
+  // [photo, …, chosen face] once the page holds the photo; its first face, where that had to be waited for.
+  chosen.heldPhoto = async (values, place) => {
+    if (!values[0] || values[0].url?.startsWith("data:")) return values;
+    while (onItsWay()) await new Promise((done) => setTimeout(done, 100));
+    const now = values.with(0, photoNow() ? { url: photoNow(), meta: { _type: "gradio.FileData" } } : null);
+    return place === undefined ? now : now.with(place, "0");
+  };
+
   function chooseFace(index) {
     press("[data-face]", (b) => b.dataset.face === index);
     document.querySelectorAll("[data-card]").forEach((c) => { c.hidden = c.dataset.card !== index; });
@@ -50,6 +62,12 @@
   // The clip stays in the page. Each analysis sends it anew, because the server keeps nothing between two of them.
   let clip = null;
   let example = "";
+
+  // The tab opens with an answer, too.
+  function openClips() {
+    if (clip || example || document.querySelector("#clip-out")) return;
+    document.querySelector("#clip-example")?.click();
+  }
 
   chosen.useExampleClip = (settings) => {
     [clip, example] = [null, "example"];
@@ -118,6 +136,7 @@
     if (link) link.href = document.getElementById(link.dataset.of).src;
     const chart = event.target.closest?.(".chart");
     if (chart) seek(chart, event);
+    if (event.target.closest?.("button[role=tab]")?.textContent.trim() === "Clip") openClips();
     const at = (name) => event.target.closest?.(`[data-${name}]`);
     if (at("face")) chooseFace(at("face").dataset.face);
     else if (at("example")) chooseExample(at("example").dataset.example);

@@ -30,6 +30,12 @@ CHOSEN_EXAMPLE = "(name, ...settings) => [window.gimefive.example, ...settings]"
 SAVE_CARD = "() => window.gimefive.saveCard()"
 SAVE_SCORES = "() => window.gimefive.saveScores()"
 CHOSEN_FACE = "() => window.gimefive.face"
+# An upload can be named once. Whatever is asked while it is on its way waits until the page holds the photo itself.
+HELD_PHOTO = "(...values) => window.gimefive.heldPhoto(values)"
+HELD_FACE = "(...values) => window.gimefive.heldPhoto(values, 2)"  # the chosen face comes third
+NO_FACE = "none"
+# On a phone, where the result stands between.
+JUMP = '<a class="jump" href="#input-area">Your own photo ↓</a>'
 KEPT = "Deleted from the server as soon as it is answered; only this page keeps it."
 
 
@@ -107,6 +113,7 @@ def build(analyst: Analyst, uploads: Uploads) -> None:
     with gr.Column(elem_id="photo-page"):
         with gr.Column(elem_id="stage-area", min_width=0):
             stage = gr.HTML(stage_now, elem_id="stage", padding=False)
+            gr.HTML(JUMP, elem_id="jump", padding=False)
         with gr.Column(elem_id="card-area", min_width=0):
             cards = gr.HTML(cards_now, elem_id="cards", padding=False)
             why = gr.HTML(why_now, elem_id="why", padding=False)
@@ -139,7 +146,7 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
         try:
             held = None if upload is None else to_data_url(shrink(read(upload)))
         except ValueError as error:
-            return None, problem_html(error), "", "", "0"
+            return None, problem_html(error), "", "", NO_FACE
         return held, *again(held and (upload[0], decode_data_url(held)), name, *values)
 
     def again(upload, name, *values):
@@ -149,18 +156,20 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
         try:
             image = shrink(read(upload))
         except ValueError as error:
-            return problem_html(error), "", "", "0"
+            return problem_html(error), "", "", NO_FACE
         return *analyst.answer(image, Settings(*values)), "", "0"
 
     def explain_chosen(upload, name, number, *values):
         index = face_number(number)
+        if index < 0:
+            return ""  # the stage says what is wrong
         if upload is None and index == 0:
             return analyst.example(example_name(name), Settings(*values))[2]
         try:
             image = read_example(example_name(name)) if upload is None else read(upload)
             return analyst.why(image, Settings(*values), index)
         except ValueError:
-            return ""  # the stage says what is wrong
+            return ""
 
     def show_example(name, *values):
         name = example_name(name)
@@ -171,15 +180,17 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
 
     # Who goes on while an answer is computed gets that of the last choice.
     private = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
-    reasons = {"fn": explain_chosen, "inputs": [photo, example, chosen, *settings], "outputs": why}
+    reasons = {"fn": explain_chosen, "inputs": [photo, example, chosen, *settings], "outputs": why, "js": HELD_FACE}
     everything = [photo, stage, cards, why, chosen]
     changed = gr.on([photo.input, photo.clear], take, [photo, example, *settings], everything, **private)
     changed.then(**reasons, **private)
     for control in settings:
-        control.input(again, [photo, example, *settings], everything[1:], **private).then(**reasons, **private)
+        again_now = control.input(again, [photo, example, *settings], everything[1:], js=HELD_PHOTO, **private)
+        again_now.then(**reasons, **private)
     # The page's own buttons press these, and its script puts in what was chosen.
     other = gr.Button(elem_id="show-example", elem_classes="unseen")
-    other.click(show_example, [example, *settings], [*everything, example], js=CHOSEN_EXAMPLE, **private)
+    shown = [*everything, example]
+    other.click(show_example, [example, *settings], shown, js=CHOSEN_EXAMPLE, cancels=[changed], **private)
     face = gr.Button(elem_id="show-face", elem_classes="unseen")
     face.click(remember_face, chosen, chosen, js=CHOSEN_FACE, **private).then(**reasons, **private)
 
@@ -199,12 +210,12 @@ def connect_card(analyst: Analyst, button: gr.Button, inputs: list, picture: gr.
             f'<a download="gimefive-card.png" href="data:image/png;base64,{base64.b64encode(data).decode()}">card</a>'
         )
 
-    button.click(draw, inputs, picture, api_visibility="private").success(None, js=SAVE_CARD)
+    button.click(draw, inputs, picture, js=HELD_FACE, api_visibility="private").success(None, js=SAVE_CARD)
 
 
 def face_number(text: object) -> int:
-    """The page's word for which face, from 0."""
-    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 4 else 0
+    """The page's word for which face, from 0; -1 for none."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 4 else -1
 
 
 def example_name(name: object) -> str:

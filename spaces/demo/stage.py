@@ -16,6 +16,8 @@ from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 # Badges are placed for a photo that is shown this wide, in CSS pixels; on wider ones they are only further apart.
 SHOWN_WIDTH = 340
 BADGE = 26
+# Of more faces, only the number of the one that is chosen or pointed at is shown: all would hide the faces.
+MOST_NUMBERED = 12
 
 
 def color_of(name: str) -> str:
@@ -36,7 +38,7 @@ def stage_html(image: NDArray[np.uint8], faces: Sequence[Face], note: str = "", 
     return (
         f'<p id="status-line" class="status">{html.escape(status(faces))}</p>'
         f'<div class="stage" data-shown="{html.escape(example)}" data-csv="{html.escape(scores_csv(faces))}">'
-        f'<div class="photo">{picture}{buttons}</div></div>'
+        f'<div class="photo{" crowd" if len(faces) > MOST_NUMBERED else ""}">{picture}{buttons}</div></div>'
         + (f'<div class="chips" role="group" aria-label="Faces">{chips}</div>' if chips else "")
         + (f'<p class="note">{note}</p>' if note else "")
     )

@@ -99,8 +99,9 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
         people = process(fer, new_session(fer), image, False, False).people
         return [as_record(person) for person in people]
 
-    text = gr.Textbox(visible=False)
-    gr.Button(visible=False).click(predict, text, gr.JSON(visible=False), api_name="predict_frame")
+    text = gr.Textbox(visible=False, label="frame")
+    persons = gr.JSON(visible=False, label="persons")
+    gr.Button(visible=False).click(predict, text, persons, api_name="predict_frame")
 
 
 def process(fer: ExpressionRecognizer, session: Session, image, heat: bool, landmarks: bool) -> FrameResult:

@@ -76,9 +76,11 @@ def why_html(
 
 def reason(face: Face, heat: NDArray[np.float32]) -> str:
     """The parts with the densest evidence: what they hold of the map beside what they hold of the picture."""
+    if face.landmarks is None:
+        return "No landmarks were found on this face, so its parts cannot be told apart."
     density = densities(face, heat)
     if density is None:
-        return "No place in the picture speaks for it."
+        return f"The map is empty: nowhere does the picture speak for {face.emotion} more than against it."
     order = [index for index in np.argsort(-density, kind="stable") if index != BACKGROUND and density[index] >= 1.2]
     if not order:
         return f"The evidence for {face.emotion} is spread evenly; no part of the face stands out."
@@ -101,8 +103,12 @@ def times(value: float) -> str:
 
 
 def densities(face: Face, heat: NDArray[np.float32]) -> NDArray[np.float64] | None:
-    """Evidence per area of each of `REGIONS`, 1 for a map that is the same everywhere; None for an empty map."""
-    found = describe_heat(face.crop.image, face.emotion, face.score, heat)
+    """Evidence per area of each of `REGIONS`, 1 for an even map; None without map or landmarks."""
+    points = crop_points(face)
+    if points is None:
+        return None
+    located = points * face.crop.image.shape[1::-1], 1.0  # the same points as everywhere on the page
+    found = describe_heat(face.crop.image, face.emotion, face.score, heat, located)
     shares, area = (np.array(list(by_region.values())) for by_region in (found.shares, found.areas))
     if not np.isfinite(shares).all():
         return None

@@ -127,6 +127,8 @@ class Gate:
 
     async def call(self, match: re.Match[str], request: Request, scope: Scope, send: Send) -> None:
         """Check a call's JSON, give it the files that it names, and let Gradio take it."""
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+            raise RequestError("Expected JSON, with the header Content-Type: application/json.", 415)
         body = await read_json(request, MAX_JSON)
         try:
             checked = check_call(self.blocks, match, body)

@@ -174,7 +174,7 @@ def test_client_api(demo, two_faces, bundled, tmp_path):
     assert [path for path in demo[1].rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl and jq are not installed")
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_readmes_curl_lines(demo, two_faces):
     lines = re.search(r"```bash\n(.+?)```", (DEMO / "README.md").read_text(), re.DOTALL)[1]
     lines = lines.replace("http://127.0.0.1:7860/", demo[0]).replace("photo.jpg", str(two_faces))
@@ -289,3 +289,13 @@ def test_upload_input_gives_the_bytes_and_deletes_the_file(demo, two_faces, tmp_
     assert name == "snapshot"
     assert data[:2] == b"\xff\xd8"
     uploads.close()
+
+
+def test_the_readmes_python(demo, astronaut, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(astronaut).save("photo.jpg")
+    lines = re.search(r"```python\n(.+?)```", (DEMO / "README.md").read_text(), re.DOTALL)[1]
+    exec(compile(lines.replace("http://127.0.0.1:7860", demo[0]), "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "'emotion': 'happiness'" in said
+    assert "counts most for happiness" in said

@@ -69,6 +69,7 @@ def test_everything_is_published_linked_and_collected(small, monkeypatch, capsys
             if kind != "dataset":
                 assert b"non-commercial" in repo.files["LICENSE.md"]
         model = server.repos["model", "user/tiny"].files
+        assert {"raf-db.md", "tfeid.md"} <= server.repos["dataset", "user/gimefive-aggregate"].files.keys()
         assert {"onnx/model.onnx", "model.safetensors", "modeling_gimefive.py"} <= model.keys()
         assert b"neither calibrated nor evaluated" in model["README.md"]
         (collection,) = server.collections.values()

@@ -70,8 +70,9 @@ def stage_model(checkpoint: Path, repo: str, folder: Path) -> None:
 
 
 def aggregate_card(folder: Path) -> None:
-    """The card alone: the corpora's images are not ours to publish."""
-    shutil.copyfile(CARD, folder / "README.md")
+    """The card, with those of the corpora beside it, and no image: these are not ours to publish."""
+    shutil.copytree(CARD.parent, folder, dirs_exist_ok=True)
+    (folder / CARD.name).rename(folder / "README.md")
 
 
 def assemble_demo(folder: Path) -> None:

@@ -2,7 +2,7 @@
 Push a checkpoint to the Hugging Face Hub: model, processor, their code, card, ONNX files, what was measured on it.
 
     python -m training.push runs/flagship/model USER/NAME --dry-run          # only lists what would go
-    HF_TOKEN=… python -m training.push runs/flagship/model USER/NAME --private --card cards/model_card.md
+    HF_TOKEN=… python -m training.push runs/flagship/model USER/NAME --private --card card.md
 
 The pushed repository loads without this project: `AutoModelForImageClassification.from_pretrained("USER/NAME",
 trust_remote_code=True)`. `model.push_to_hub("USER/NAME")` and `gimefive train --push-to USER/NAME` push the same.

@@ -85,6 +85,12 @@ def url():
         process.wait(120)  # torch is imported to its end first
 
 
+def open_page(browser, **options):
+    context = browser.new_context(**options)
+    context.set_default_timeout(120_000)  # of a machine that does other things too
+    return context.new_page()
+
+
 @pytest.mark.browser
 @pytest.mark.slow  # starts Streamlit and opens a dozen pages
 def test_every_question_is_answered_within_two_clicks(url, chromium):
@@ -95,13 +101,13 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for look, options in LOOKS.items() if pictures else [("light", LOOKS["light"])]:
-            page = browser.new_context(**options).new_page()
+            page = open_page(browser, **options)
             for number, (question, (clicks, answer, shown)) in enumerate(QUESTIONS.items()):
                 page.goto(url)
-                page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
+                page.get_by_text("Where gimefive is weakest").wait_for()
                 for click in clicks:
                     link = page.get_by_role("link", name=click, exact=True)  # its name, without its icon's
-                    link.wait_for(state="attached", timeout=120_000)
+                    link.wait_for(state="attached")
                     if not link.is_visible():  # a phone hides the list of pages
                         page.get_by_test_id("stExpandSidebarButton").click()
                     if link.get_attribute("target") == "_blank":
@@ -111,12 +117,12 @@ def test_every_question_is_answered_within_two_clicks(url, chromium):
                     else:
                         link.click()
                 found = page.get_by_text(re.compile(answer)).first
-                found.wait_for(timeout=120_000)
+                found.wait_for()
                 if shown.startswith("chart-"):  # with marks in it, not only its frame
                     chart = page.locator(f'[class*="st-key-{shown}"]').filter(visible=True).first
-                    chart.locator(".scatterlayer .points path, .heatmaplayer image").first.wait_for(timeout=120_000)
+                    chart.locator(".scatterlayer .points path, .heatmaplayer image").first.wait_for()
                 elif shown:
-                    page.locator(f'[class*="st-key-{shown}"]').first.wait_for(timeout=120_000)
+                    page.locator(f'[class*="st-key-{shown}"]').first.wait_for()
                 assert page.get_by_test_id("stException").count() == 0, question
                 if pictures:
                     page.wait_for_timeout(4000)
@@ -131,15 +137,15 @@ def test_back_restores_the_choice(url, chromium):
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
+        page = open_page(browser)
         page.goto(f"{url}/failures?corpus=FER2013&label=fear&predicted=sadness")
-        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for(timeout=120_000)
+        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for()
         cards = page.get_by_text("taken for").all_inner_texts()
         assert all("fear" in text and "sadness" in text for text in cards), cards
         page.get_by_role("link", name="Calibration", exact=True).click()
-        page.get_by_text("If it may abstain").wait_for(timeout=120_000)
+        page.get_by_text("If it may abstain").wait_for()
         page.go_back()
-        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for(timeout=30_000)
+        page.get_by_text(re.compile(r"test images of fear of FER2013 are taken for sadness")).wait_for()
         browser.close()
 
 
@@ -153,13 +159,13 @@ def test_a_photo_is_read_by_every_model(url, chromium, astronaut, tmp_path):
     Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
+        page = open_page(browser)
         page.goto(f"{url}/try_it")
-        page.get_by_text("No photo yet").wait_for(timeout=120_000)
+        page.get_by_text("No photo yet").wait_for()
         page.locator("input[type=file]").set_input_files(tmp_path / "astronaut.png")
-        page.get_by_text("Face 1 of 1.").wait_for(timeout=120_000)
+        page.get_by_text("Face 1 of 1.").wait_for()
         assert page.get_by_text("No photo yet").count() == 0
-        page.get_by_role("img", name="the photo, 1 face found").wait_for(timeout=30_000)
+        page.get_by_role("img", name="the photo, 1 face found").wait_for()
         for name in ("gimefive", "gimefive-fast", "gimefive-paper"):
-            page.get_by_text(re.compile(rf"Face 1 of 1\..*{name}: happiness")).wait_for(timeout=120_000)
+            page.get_by_text(re.compile(rf"Face 1 of 1\..*{name}: happiness")).wait_for()
         browser.close()

@@ -45,7 +45,7 @@ class Change:
     @property
     def sentence(self) -> str:
         """Whether the paper's finding holds here."""
-        ours = f"{100 * self.value:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}], p = {self.p:.2g}"
+        ours = f"{100 * self.value:+z.1f} points [{100 * self.low:+z.1f}, {100 * self.high:+z.1f}], p = {self.p:.2g}"
         if self.published is None:
             return f"{self.name}: {ours}; the paper has no figure"
         if self.p >= 0.05:

@@ -46,7 +46,7 @@ verdict = (
 )
 st.markdown(
     f"On {len(index):,} shared images **{first} {verdict} {second}**: a difference in accuracy of "
-    f"{100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] (paired bootstrap)."
+    f"{100 * difference:+z.1f} points [{100 * low:+z.1f}, {100 * high:+z.1f}] (paired bootstrap)."
 )
 rows = []
 for name in EMOTIONS:

@@ -41,7 +41,7 @@ def show_way(store: Store, corpus: str) -> None:
     lost = 100 * (first["photo in: of all images"] - first.get("given as aligned crops", float("nan")))
     st.markdown(
         f"Of {title_of(corpus)}'s test images our detector finds {percent_text(found)}. From photo to label "
-        f"**{table['model'].iloc[0]}** is right on **{100 * first['photo in: of all images']:.1f} %**, {lost:+.1f} "
+        f"**{table['model'].iloc[0]}** is right on **{100 * first['photo in: of all images']:.1f} %**, {lost:+z.1f} "
         "points against aligned crops."
     )
     title = f"accuracy on {title_of(corpus)}, photo in, label out"

@@ -49,8 +49,8 @@ def below_sentences(store: Store, first: str, names: list[str], corpus: str) -> 
             difference = (part["right_x"] - part["right_y"]).groupby(part["image"]).mean().to_numpy()
             low, high = mean_interval(difference, None)
             if high < 0:
-                text = f"**{first} falls under {name} with {corruption}**: {100 * difference.mean():+.1f} points "
-                sentences.append(f"{text}[{100 * low:+.1f}, {100 * high:+.1f}] over its strengths.")
+                text = f"**{first} falls under {name} with {corruption}**: {100 * difference.mean():+z.1f} points "
+                sentences.append(f"{text}[{100 * low:+z.1f}, {100 * high:+z.1f}] over its strengths.")
     return sentences or [f"Under no corruption does {first} fall under another model."]
 
 

@@ -26,19 +26,22 @@ PAGES = {
 }
 
 # Streamlit 1.67 takes the choices out of a page's address on the way to another page, and answers the browser's Back
-# with the page alone. So the address is put back into the history as it was, and where Back or Forward leads to another
-# page, that address is opened anew, before Streamlit sees it.
+# with the page alone. So the address at the click is put back into the history, and where Back or Forward leads to
+# another page, that address is opened anew, before Streamlit sees it.
 BACK = """<script>
 if (!window.opensPagesAnew) {
   window.opensPagesAnew = true;
   const push = history.pushState.bind(history);
-  let shown = location.pathname, cleared = {at: -Infinity};
+  let shown = location.pathname, left = null;
+  window.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (link && !link.target && !event.ctrlKey && !event.metaKey && !event.shiftKey) left = location.href;
+  }, true);
   history.pushState = (state, title, address) => {
-    const before = location.href, now = performance.now();
-    const leaves = new URL(address, before).pathname !== location.pathname;
-    if (leaves && now - cleared.at < 1000) history.replaceState(history.state, "", cleared.from);
+    const leaves = new URL(address, location.href).pathname !== location.pathname;
+    if (leaves && left) history.replaceState(history.state, "", left);
     push(state, title, address);
-    cleared = !leaves && !location.search && before !== location.href ? {at: now, from: before} : {at: -Infinity};
+    if (leaves) left = null;
     shown = location.pathname;
   };
   window.addEventListener("popstate", (event) => {

@@ -75,6 +75,13 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     assert "in 13 files" in lines[-1]
 
 
+def test_without_the_packages_that_write_onnx_it_says_what_is_left_out(checkpoint, monkeypatch):
+    (checkpoint / "model.onnx").unlink()
+    monkeypatch.setattr("gimefive_hf.publishing.staging.find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match=r"onnx/model\.onnx is left out: pip install"):
+        assert main([str(checkpoint), "user/tiny", "--dry-run"]) == 0
+
+
 def test_push_and_load_in_a_fresh_process(
     checkpoint, tiny_model, tiny_processor, tmp_path, online, monkeypatch, capsys
 ):

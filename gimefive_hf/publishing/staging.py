@@ -1,6 +1,7 @@
 """What a published model consists of: weights, processor, code, card, records, licence, ONNX files."""
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,8 +65,12 @@ def add_onnx(
     if (checkpoint / "model.onnx").is_file():
         place = ONNX_PLACES[OnnxPredictor(checkpoint / "model.onnx", threads=1).precision]
         shutil.copyfile(checkpoint / "model.onnx", folder / place)
-    if not (folder / ONNX_PLACES["fp32"]).is_file() and find_spec("onnx") and find_spec("onnxscript"):
-        from ..runtimes.export import export_onnx
-        from ..runtimes.torch_predictor import TorchPredictor
+    if (folder / ONNX_PLACES["fp32"]).is_file():
+        return
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        warnings.warn(f'{ONNX_PLACES["fp32"]} is left out: pip install ".[onnx]" in a clone to write it', stacklevel=2)
+        return
+    from ..runtimes.export import export_onnx
+    from ..runtimes.torch_predictor import TorchPredictor
 
-        export_onnx(TorchPredictor(model, processor), folder / ONNX_PLACES["fp32"])
+    export_onnx(TorchPredictor(model, processor), folder / ONNX_PLACES["fp32"])

@@ -20,13 +20,12 @@ from .video_cases import image_folder, save_tiny, tiny_recognizer
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Address of a head without cores and two nodes of one core each, so of two workers."""
+    """Address of a head and another node, of one core each, so of two workers."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        cluster.add_node(num_cpus=1)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
     yield cluster.address
     cluster.shutdown()
 

@@ -1,5 +1,6 @@
 """Pushing with the real client to a small Hub on loopback, and loading back where this project is not."""
 
+import io
 import json
 import os
 import re
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import RepositoryNotFoundError
+from PIL import Image
 
 from gimefive_hf.publishing.hub import fill
 from training.push import main
@@ -65,6 +67,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
         "config.json",
         "configuration_gimefive.py",
         "emotions.py",
+        "example.jpg",
         "image_processing_gimefive.py",
         "model.safetensors",
         "modeling_gimefive.py",
@@ -72,7 +75,7 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
         "preprocessor_config.json",
         "results.csv",
     ]
-    assert "in 13 files" in lines[-1]
+    assert "in 14 files" in lines[-1]
 
 
 def test_without_the_packages_that_write_onnx_it_says_what_is_left_out(checkpoint, monkeypatch):
@@ -96,6 +99,8 @@ def test_push_and_load_in_a_fresh_process(
         card = repo.files["README.md"].decode()
         assert "license_name: research-only-non-commercial" in card
         assert "license_link: LICENSE.md" in card
+        (example,) = ModelCard(card).data.widget
+        assert Image.open(io.BytesIO(repo.files[example["src"]])).size == (224, 224)
         assert "value: 0.625" in card
         assert "| raf-db | 600 | 62.5 | 0.012 |" in card
         # Nothing of this project on the path: -I ignores the working folder and PYTHONPATH.

@@ -1,4 +1,4 @@
-"""What a published model consists of: weights, processor, code, card, records, licence, ONNX files."""
+"""What a published model consists of: weights, processor, code, card, example, records, licence, ONNX files."""
 
 import shutil
 import warnings
@@ -13,6 +13,9 @@ from ..runtimes.onnx_predictor import OnnxPredictor
 from .licence import LICENSE_FILE, LICENSE_TEXT
 from .short_card import RECORDS, short_card
 
+# What the Hub offers to try a model with: an aligned crop of NASA's portrait of Eileen Collins, in the public domain.
+EXAMPLE = Path(__file__).parent / "example.jpg"
+WIDGET = f"widget:\n- src: {EXAMPLE.name}\n  example_title: a portrait by NASA, cropped\n"
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json")
 # Where transformers.js and optimum look for ONNX files, by what `gimefive export` says of them.
 ONNX_PLACES = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
@@ -47,6 +50,9 @@ def stage(checkpoint: Path, folder: Path, repo: str, card: Path | None = None, a
         raise ValueError(
             f"the card {card} has no front matter: the Hub reads licence and task between two lines of ---"
         )
+    if "\nwidget:" not in text:
+        text = text.replace("---\n", "---\n" + WIDGET, 1)
+        shutil.copyfile(EXAMPLE, folder / EXAMPLE.name)
     (folder / "README.md").write_text(text.replace("USER/NAME", repo))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 

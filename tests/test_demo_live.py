@@ -119,7 +119,7 @@ def test_client_video(demo, tmp_path):
 
 def test_a_clip_in_words(demo):
     import pandas as pd
-    from clip_story import name_unclear, story
+    from clip_story import lasting_people, name_unclear, story
 
     happy = np.zeros(100)
     happy[40:80] = 1
@@ -129,6 +129,9 @@ def test_a_clip_in_words(demo):
     assert story(table[:30]) == "anger > 99 % of the time; no change"
     table.loc[:19, "confidence"] = 0.4
     assert "no clear emotion 20 %" in story(name_unclear(table, 0.5))
+    flash = table[50:52].assign(person=2)
+    assert [len(rows) for rows in lasting_people(pd.concat([table, flash]))] == [100]
+    assert [len(rows) for rows in lasting_people(flash)] == [2], "better than nobody"
 
 
 def test_client_frame(demo, astronaut):

@@ -36,13 +36,19 @@ def story(rows: pd.DataFrame) -> str:
     return f"{', '.join(parts)}; {count}"
 
 
+def lasting_people(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of each person who was seen for a while; of all, if nobody was. What flashes up in a frame is no person."""
+    people = [rows for _, rows in table.dropna(subset=["person"]).groupby("person")]
+    lasting = [rows for rows in people if rows["time"].max() - rows["time"].min() >= SHORTEST]
+    return lasting or people
+
+
 def story_html(table: pd.DataFrame, emotions: Sequence[str]) -> str:
     """A sentence and a chart for each person. The page's script moves the playhead and seeks on a click."""
-    seen = table.dropna(subset=["person"])
-    if seen.empty:
+    people = lasting_people(table)
+    if not people:
         return ""
     end = max(float(table["time"].max()), 0.1)
-    people = [rows for _, rows in seen.groupby("person")]
     rows = []
     for number, person in enumerate(people, 1):
         name = f"Person {number}: " if len(people) > 1 else ""

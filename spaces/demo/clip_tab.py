@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import gradio as gr
 import pandas as pd
-from clip_story import name_unclear, story_html
+from clip_story import lasting_people, name_unclear, story_html
 from gradio.data_classes import FileData
 from server.uploads import NotAnUploadError, Uploads
 
@@ -92,7 +92,8 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
             message = html.escape(str(error).replace(path.name, name, 1))
             return f'<p class="status problem">{message}</p>', ""
         note = f'<p class="note">{ABOUT_EXAMPLE}</p>' if path == EXAMPLE else ""
-        return describe(summary) + note, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
+        said = describe(summary, len(lasting_people(table))) + note
+        return said, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
 
     def run(upload, which, method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
         if upload is None and which == "example":
@@ -202,10 +203,10 @@ def teller(progress: gr.Progress | None) -> Callable[[int, int | None], None]:
     return tell
 
 
-def describe(summary: VideoSummary) -> str:
-    """What was found, in a sentence or two."""
-    persons = "One person" if summary.persons == 1 else f"{summary.persons} persons"
-    if not summary.persons:
+def describe(summary: VideoSummary, people: int) -> str:
+    """What was found, in a sentence or two; `people` were seen for a while."""
+    persons = "One person" if people == 1 else f"{people} persons"
+    if not people:
         return f'<p class="status">No face found in {summary.analysed} frames.</p>'
     text = f"{persons} in {summary.analysed} analysed frames of {summary.frames}."
     if summary.without_face:

@@ -15,7 +15,7 @@ export function overlap(a: Box, b: Box): { iou: number; inside: number } {
 }
 
 /** The best of each group of overlapping boxes, best first, and none that overlaps a `known` one. */
-export function suppress<T extends { box: Box; score: number }>(
+export function nonMaximumSuppression<T extends { box: Box; score: number }>(
   found: T[], known: readonly T[], maxIou: number, maxInside: number,
 ): T[] {
   const kept: T[] = [];

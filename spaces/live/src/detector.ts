@@ -1,6 +1,6 @@
 /** Faces in a picture: BlazeFace on the whole of it and on overlapping tiles, as `FaceDetector` in Python. */
 
-import { suppress, type Box } from "./boxes";
+import { nonMaximumSuppression, type Box } from "./boxes";
 import type { Facts } from "./facts";
 import { levels, look, roundEven, warpSquare, type Affine, type Picture } from "./pixels";
 
@@ -80,7 +80,7 @@ export class FaceDetector {
   async search(picture: Picture, squares: Square[], known: readonly Detection[] = []): Promise<Detection[]> {
     const found: Detection[] = [];
     for (const square of squares) found.push(...(await this.detectIn(picture, square)));
-    return this.confirmed(picture, suppress(found, known, this.facts.maxIou, this.facts.maxInside));
+    return this.confirmed(picture, nonMaximumSuppression(found, known, this.facts.maxIou, this.facts.maxInside));
   }
 
   /** Look only in a square of twice the box around it, as a tracker does between full searches. */

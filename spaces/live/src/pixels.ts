@@ -157,12 +157,13 @@ export function look(bytes: Uint8Array, table: Float32Array, out: Float32Array, 
   return out;
 }
 
-/** RGB bytes → ITU-R 601 luma, cut to whole levels as torchvision does. */
+const [RED, GREEN, BLUE] = [Math.fround(0.2989), Math.fround(0.587), Math.fround(0.114)];
+
+/** RGB bytes → ITU-R 601 luma, cut to whole levels and rounded to float32 after each channel, as torchvision does. */
 export function toGrey(rgb: Uint8Array): Uint8Array {
   const grey = new Uint8Array(rgb.length / 3);
   for (let i = 0, at = 0; i < grey.length; i++, at += 3) {
-    // the small term keeps sums that are whole numbers whole, which float32 rounds up to
-    grey[i] = 0.2989 * rgb[at]! + 0.587 * rgb[at + 1]! + 0.114 * rgb[at + 2]! + 1e-5;
+    grey[i] = Math.fround(Math.fround(Math.fround(rgb[at]! * RED) + rgb[at + 1]! * GREEN) + rgb[at + 2]! * BLUE);
   }
   return grey;
 }
@@ -170,43 +171,44 @@ export function toGrey(rgb: Uint8Array): Uint8Array {
 /** Bilinear resizing of a grey square with antialiasing, in two passes that round to whole levels, as torch's. */
 export function resizeGrey(grey: Uint8Array, side: number, size: number): Uint8Array {
   if (side === size) return grey;
-  const taps = triangleTaps(side, size);
+  const { taps, one } = triangleTaps(side, size);
   const across = new Uint8Array(side * size);
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < size; x++) {
       const { start, weights } = taps[x]!;
-      let sum = 0.5;
+      let sum = one / 2;
       for (let k = 0; k < weights.length; k++) sum += weights[k]! * grey[y * side + start + k]!;
-      across[y * size + x] = sum;
+      across[y * size + x] = Math.min(sum / one, 255);
     }
   }
   const out = new Uint8Array(size * size);
   for (let y = 0; y < size; y++) {
     const { start, weights } = taps[y]!;
     for (let x = 0; x < size; x++) {
-      let sum = 0.5;
+      let sum = one / 2;
       for (let k = 0; k < weights.length; k++) sum += weights[k]! * across[(start + k) * size + x]!;
-      out[y * size + x] = sum;
+      out[y * size + x] = Math.min(sum / one, 255);
     }
   }
   return out;
 }
 
+/** Of each place the pixels of a line that make it, with weights in whole numbers, of which `one` stands for 1. */
 interface Taps {
-  start: number;
-  weights: number[];
+  taps: { start: number; weights: number[] }[];
+  one: number;
 }
 
-const tapsOfSide = new Map<number, Taps[]>();
+const tapsOfSide = new Map<number, Taps>();
 
-/** For each of `size` places the pixels of a line of `side` that make it, with weights that sum to 1. */
-function triangleTaps(side: number, size: number): Taps[] {
+/** Triangles as wide as the step between two places, in torch's fixed point: the largest weight just fits 16 bits. */
+function triangleTaps(side: number, size: number): Taps {
   const key = side * 4096 + size;
   let taps = tapsOfSide.get(key);
   if (taps === undefined) {
     const scale = side / size;
     const support = Math.max(scale, 1);
-    taps = Array.from({ length: size }, (_, place) => {
+    const shares = Array.from({ length: size }, (_, place) => {
       const centre = scale * (place + 0.5);
       const start = Math.max(Math.trunc(centre - support + 0.5), 0);
       const end = Math.min(Math.trunc(centre + support + 0.5), side);
@@ -214,6 +216,11 @@ function triangleTaps(side: number, size: number): Taps[] {
       const sum = raw.reduce((total, weight) => total + weight, 0);
       return { start, weights: raw.map((weight) => weight / sum) };
     });
+    const most = Math.max(...shares.flatMap(({ weights }) => weights));
+    let one = 1;
+    while (one < 2 ** 22 && Math.trunc(0.5 + most * 2 * one) < 2 ** 15) one *= 2;
+    const whole = shares.map(({ start, weights }) => ({ start, weights: weights.map((weight) => Math.floor(0.5 + weight * one)) }));
+    taps = { taps: whole, one };
     tapsOfSide.set(key, taps);
   }
   return taps;

@@ -10,11 +10,12 @@ import { faceLikelihood } from "./onet";
 import type { Picture } from "./pixels";
 import { FaceTracker, type Sighting } from "./tracker";
 
-/** One face: `scores` sum to 1, in the order of the emotions; `points` and `mesh` as in `Landmarks`. */
+/** One face: `keypoints` as in `Detection`, `points` and `mesh` as in `Landmarks`; `scores` sum to 1, by emotion. */
 export interface Face {
   person: number;
   box: [number, number, number, number];
   sure: number;
+  keypoints: number[];
   scores: number[];
   points: Float32Array;
   mesh: Float32Array;
@@ -90,7 +91,7 @@ export class Reader {
     }
     this.last = { picture, seen };
     const faces = seen.map(({ person, detection, landmarks }, k) => ({
-      person, box: detection.box, sure: detection.score, scores: scores[k]!,
+      person, box: detection.box, sure: detection.score, keypoints: detection.keypoints, scores: scores[k]!,
       points: landmarks.points, mesh: landmarks.mesh,
     }));
     return { faces, timing: { faces: found - start, scores: performance.now() - found } };

@@ -1,6 +1,6 @@
 /** Faces followed from frame to frame: looked for near where they were, the rest searched by pieces, as `FaceTracker`. */
 
-import { match, suppress, type Box } from "./boxes";
+import { match, nonMaximumSuppression, type Box } from "./boxes";
 import { windows, type Detection, type FaceDetector } from "./detector";
 import type { Facts } from "./facts";
 import type { LandmarkDetector, Landmarks } from "./landmarks";
@@ -64,7 +64,7 @@ export class FaceTracker {
         moved.set(step.detection, step.landmarks);
       }
     }
-    found = suppress(found, [], maxIou, maxInside);
+    found = nonMaximumSuppression(found, [], maxIou, maxInside);
     found.push(...(await this.search(picture, time, found, inSight)));
     this.assignTo(found, time);
     const seen = this.tracks.filter((track) => track.seen === time);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { assign, generalisedIou, match, suppress, type Box } from "../src/boxes";
+import { assign, generalisedIou, match, nonMaximumSuppression, type Box } from "../src/boxes";
 import { cropFace, pixelValues } from "../src/crop";
 import { FaceDetector, windows } from "../src/detector";
 import { meshTransform } from "../src/landmarks";
@@ -81,7 +81,7 @@ describe("faces", () => {
 
   test("non-maximum suppression keeps the same boxes", () => {
     const { found, kept } = vectors.suppressed;
-    expect(suppress(found, [], facts.detector.maxIou, facts.detector.maxInside)).toEqual(kept);
+    expect(nonMaximumSuppression(found, [], facts.detector.maxIou, facts.detector.maxInside)).toEqual(kept);
   });
 });
 
@@ -112,7 +112,7 @@ describe("tracking", () => {
 test("of a crowd the first are followed, and who is much larger takes the smallest one's place", async () => {
   const face = (k: number, side: number) => ({ box: [20 * k, 0, side, side] as Box, score: 0.9, keypoints: Array(12).fill(0) });
   let crowd = Array.from({ length: 40 }, (_, k) => face(k, 10 + (k % 3)));
-  const detector = { search: async (_: unknown, __: unknown, known: { box: Box }[]) => suppress(crowd, known as never, 0.3, 0.7), detectNear: async () => [] };
+  const detector = { search: async (_: unknown, __: unknown, known: { box: Box }[]) => nonMaximumSuppression(crowd, known as never, 0.3, 0.7), detectNear: async () => [] };
   const points = new Float32Array(136).map((_, k) => (k * 7) % 11);
   const landmarks = { find: async () => ({ points, mesh: new Float32Array(1404), sure: 1 }) };
   const tracker = new FaceTracker(facts, detector as never, landmarks as never);

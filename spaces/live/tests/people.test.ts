@@ -19,7 +19,7 @@ test("stability is 1 for the same scores and falls by the mean distance from the
 
 const person = (label: string, number = 1): Person => ({
   number, label, smoothed: [1, 0], confidence: 1, stability: 1, measures: [], baseline: null,
-  face: { person: number, box: [0, 0, 9, 9], sure: 1, scores: [1, 0], points: new Float32Array(136), mesh: new Float32Array(1404) },
+  face: { person: number, box: [0, 0, 9, 9], sure: 1, keypoints: [], scores: [1, 0], points: new Float32Array(136), mesh: new Float32Array(1404) },
 });
 
 test("a session's events are what lasted a second; a flicker does not break one, an absence does", () => {

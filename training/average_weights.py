@@ -1,0 +1,87 @@
+"""
+The weighted mean of checkpoints of one network: between where a training began and where it ended (Wortsman et al. 2022).
+
+    python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
+        --shares 0.7 0.3 --out runs/gimefive-7/model
+
+It computes as much as one of them, and on held-out images often keeps what the earlier one knew along with what the later
+one learnt. Settings, processor and the run's records are the first one's; the calibration does not go along: run
+`training.calibrate` on the result.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from gimefive_hf.loading import load_checkpoint
+from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
+
+from .bundle import RUN_RECORDS
+
+
+@torch.no_grad()
+def average_weights(
+    models: Sequence[GiMeFiveForImageClassification], shares: Sequence[float]
+) -> GiMeFiveForImageClassification:
+    """
+    The first of `models` with the mean of all their weights and running statistics, at temperature 1 and without a
+    threshold; `shares` of sum 1, one each. Raises ValueError where networks, classes or shares do not fit.
+    """
+    if len(models) < 2 or len(shares) != len(models) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"expected two or more checkpoints and a share of each, of sum 1; got {list(shares)}")
+    first = models[0]
+    for other in models[1:]:
+        same = {name: value.shape for name, value in other.state_dict().items()}
+        if same != {name: value.shape for name, value in first.state_dict().items()}:
+            raise ValueError("the checkpoints are of different networks")
+        if other.config.id2label != first.config.id2label:
+            raise ValueError("the checkpoints have different classes")
+    states = [model.state_dict() for model in models]
+    mean = {
+        name: sum(share * state[name].float() for share, state in zip(shares, states, strict=True)).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in states[0].items()
+    }
+    first.load_state_dict(mean)
+    first.config.temperature, first.config.confidence_threshold = 1.0, None
+    return first.eval()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="training.average_weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each checkpoint; their sum is 1")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
+    args = parser.parse_args(argv)
+    for folder in args.checkpoints:
+        if not (folder / "model.safetensors").is_file():
+            parser.error(f"no checkpoint in {folder}: it has no model.safetensors")
+    loaded = [load_checkpoint(folder, dtype=torch.float32) for folder in args.checkpoints]
+    try:
+        model = average_weights([model for model, _ in loaded], args.shares)
+    except ValueError as error:
+        parser.error(str(error))
+    model.save_pretrained(args.out)
+    loaded[0][1].save_pretrained(args.out)
+    for record in RUN_RECORDS:
+        if (args.checkpoints[0].parent / record).is_file():
+            shutil.copyfile(args.checkpoints[0].parent / record, args.out.parent / record)
+    path = args.out.parent / "run.json"
+    if path.is_file():  # its held-out figures are those of the first checkpoint alone
+        record = json.loads(path.read_text())
+        record["averaged_with"] = {folder.parent.name: share for folder, share in zip(args.checkpoints, args.shares)}
+        path.write_text(json.dumps(record, indent=1) + "\n")
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

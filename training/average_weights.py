@@ -1,11 +1,11 @@
 """
-The weighted mean of checkpoints of one network: between where a training began and where it ended (Wortsman et al. 2022).
+The weighted mean of checkpoints of one network, as between start and end of a training (Wortsman et al. 2022).
 
     python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
         --shares 0.7 0.3 --out runs/gimefive-7/model
 
-It computes as much as one of them, and on held-out images often keeps what the earlier one knew along with what the later
-one learnt. Settings, processor and the run's records are the first one's; the calibration does not go along: run
+It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt (to be
+judged on held-out images). Settings, processor and records are those of the first; the calibration does not go along: run
 `training.calibrate` on the result.
 """
 
@@ -77,7 +77,9 @@ def main(argv: list[str] | None = None) -> int:
     path = args.out.parent / "run.json"
     if path.is_file():  # its held-out figures are those of the first checkpoint alone
         record = json.loads(path.read_text())
-        record["averaged_with"] = {folder.parent.name: share for folder, share in zip(args.checkpoints, args.shares)}
+        record["averaged_with"] = {
+            folder.parent.name: share for folder, share in zip(args.checkpoints, args.shares, strict=True)
+        }
         path.write_text(json.dumps(record, indent=1) + "\n")
     print(args.out)
     return 0

@@ -4,9 +4,9 @@ The weighted mean of checkpoints of one network, as between start and end of a t
     python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
         --shares 0.7 0.3 --out runs/gimefive-7/model
 
-It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt (to be
-judged on held-out images). Settings, processor and records are those of the first; the calibration does not go along: run
-`training.calibrate` on the result.
+It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt; which
+shares do is for held-out images to say. Settings, processor and records are those of the first; the calibration does not
+go along: run `training.calibrate` on the result.
 """
 
 import argparse

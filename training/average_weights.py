@@ -5,8 +5,8 @@ The weighted mean of checkpoints of one network, as between start and end of a t
         --shares 0.7 0.3 --out runs/gimefive-7/model
 
 It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt; which
-shares do is for held-out images to say. Settings, processor and records are those of the first; the calibration does not
-go along: run `training.calibrate` on the result.
+shares do is for held-out images to say. Settings, processor and records are those of the first; the calibration does
+not go along: run `training.calibrate` on the result.
 """
 
 import argparse
@@ -77,9 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     path = args.out.parent / "run.json"
     if path.is_file():  # its held-out figures are those of the first checkpoint alone
         record = json.loads(path.read_text())
-        record["averaged_with"] = {
-            folder.parent.name: share for folder, share in zip(args.checkpoints, args.shares, strict=True)
-        }
+        names = [folder.parent.name for folder in args.checkpoints]
+        record["mean_of"] = dict(zip(names, args.shares, strict=True))
         path.write_text(json.dumps(record, indent=1) + "\n")
     print(args.out)
     return 0

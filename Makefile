@@ -73,7 +73,7 @@ seven: $(VENV)/.installed            ## train gimefive-7, after the flagship, fr
 	$(TRAIN) --recipe gimefive-7 --weights $(RUN)/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-7-first
 	$(BIN)/python -m training.detected_crops --data $(DATA) --out runs/detected
 	$(TRAIN) --recipe gimefive-7-second --weights runs/gimefive-7-first/model --teacher $(RUN)-teacher/model $(RUN)-second/model --detected runs/detected --out runs/gimefive-7-second
-	$(BIN)/python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model --shares 0.7 0.3 --out runs/gimefive-7/model
+	$(BIN)/python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-7/model
 	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-7/model --data $(DATA) --flip-average
 	$(BIN)/python -m training.bundle runs/gimefive-7/model --name gimefive-7 --onnx
 
@@ -84,7 +84,7 @@ fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, 
 	$(TRAIN) --recipe gimefive-fast-7 --weights $(RUN)-fast-second/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-fast-7-first
 	$(BIN)/python -m training.detected_crops --data $(DATA) --out runs/detected
 	$(TRAIN) --recipe gimefive-fast-7-second --weights runs/gimefive-fast-7-first/model --teacher $(RUN)-teacher/model $(RUN)-second/model --detected runs/detected --out runs/gimefive-fast-7-second
-	$(BIN)/python -m training.average_weights runs/gimefive-fast-7-second/model runs/gimefive-fast-7-first/model --shares 0.7 0.3 --out runs/gimefive-fast-7/model
+	$(BIN)/python -m training.average_weights runs/gimefive-fast-7-second/model runs/gimefive-fast-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-fast-7/model
 	$(BIN)/python -m training.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model --classes $(SIX)
 	for name in gimefive-fast-7 gimefive-fast; do \
 	  $(BIN)/python -m training.calibrate --checkpoint runs/$$name/model --data $(DATA) && \

@@ -35,6 +35,19 @@ def test_mean_by_hand(tmp_path):
     assert json.loads((tmp_path / "mean" / "run.json").read_text())["mean_of"] == {"second": 0.75, "first": 0.25}
 
 
+def test_neutral_is_given_more(tmp_path, capsys):
+    write(tmp_path / "a", 1, classes=7)
+    folders = [str(tmp_path / "a/model")] * 2
+    assert main([*folders, "--shares", "0.5", "0.5", "--neutral", "0.3", "--out", str(tmp_path / "b/model")]) == 0
+    (one, _), (other, _) = load_checkpoint(tmp_path / "a/model"), load_checkpoint(tmp_path / "b/model")
+    more = other.classifier[-1].bias - one.classifier[-1].bias
+    torch.testing.assert_close(more.detach(), torch.tensor([0, 0, 0, 0, 0, 0, 0.3]))
+    write(tmp_path / "six", 1)
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "six/model")] * 2 + ["--shares", "0.5", "0.5", "--neutral", "0.3", "--out", str(tmp_path)])
+    assert "have no neutral" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("other", "shares", "message"),
     [

@@ -2,11 +2,11 @@
 The weighted mean of checkpoints of one network, as between start and end of a training (Wortsman et al. 2022).
 
     python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
-        --shares 0.7 0.3 --out runs/gimefive-7/model
+        --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-7/model
 
 It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt; which
-shares do is for held-out images to say. Settings, processor and records are those of the first; the calibration does
-not go along: run `training.calibrate` on the result.
+shares do, and what to add to neutral's logit, is for held-out images to say. Settings, processor and records are those
+of the first; the calibration does not go along: run `training.calibrate` on the result.
 """
 
 import argparse
@@ -26,11 +26,12 @@ from .bundle import RUN_RECORDS
 
 @torch.no_grad()
 def average_weights(
-    models: Sequence[GiMeFiveForImageClassification], shares: Sequence[float]
+    models: Sequence[GiMeFiveForImageClassification], shares: Sequence[float], neutral: float = 0.0
 ) -> GiMeFiveForImageClassification:
     """
     The first of `models` with the mean of all their weights and running statistics, at temperature 1 and without a
-    threshold; `shares` of sum 1, one each. Raises ValueError where networks, classes or shares do not fit.
+    threshold; `shares` of sum 1, one each. `neutral` is added to that class's logit. Raises ValueError where networks,
+    classes or shares do not fit.
     """
     if len(models) < 2 or len(shares) != len(models) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"expected two or more checkpoints and a share of each, of sum 1; got {list(shares)}")
@@ -49,6 +50,10 @@ def average_weights(
         for name, value in states[0].items()
     }
     first.load_state_dict(mean)
+    if neutral:
+        if "neutral" not in first.config.label2id:
+            raise ValueError("the checkpoints have no neutral")
+        first.classifier[-1].bias[first.config.label2id["neutral"]] += neutral
     first.config.temperature, first.config.confidence_threshold = 1.0, None
     return first.eval()
 
@@ -59,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each checkpoint; their sum is 1")
+    parser.add_argument("--neutral", type=float, default=0.0, help="to be added to the logit of neutral")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
     args = parser.parse_args(argv)
     for folder in args.checkpoints:
@@ -66,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"no checkpoint in {folder}: it has no model.safetensors")
     loaded = [load_checkpoint(folder, dtype=torch.float32) for folder in args.checkpoints]
     try:
-        model = average_weights([model for model, _ in loaded], args.shares)
+        model = average_weights([model for model, _ in loaded], args.shares, args.neutral)
     except ValueError as error:
         parser.error(str(error))
     model.save_pretrained(args.out)
@@ -79,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         record = json.loads(path.read_text())
         names = [folder.parent.name for folder in args.checkpoints]
         record["mean_of"] = dict(zip(names, args.shares, strict=True))
+        record["added_to_neutral"] = args.neutral
         path.write_text(json.dumps(record, indent=1) + "\n")
     print(args.out)
     return 0

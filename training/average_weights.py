@@ -51,9 +51,10 @@ def average_weights(
     }
     first.load_state_dict(mean)
     if neutral:
-        if "neutral" not in first.config.label2id:
+        names = list(first.config.id2label.values())
+        if "neutral" not in names:
             raise ValueError("the checkpoints have no neutral")
-        first.classifier[-1].bias[first.config.label2id["neutral"]] += neutral
+        first.classifier[-1].bias[names.index("neutral")] += neutral
     first.config.temperature, first.config.confidence_threshold = 1.0, None
     return first.eval()
 

@@ -104,11 +104,12 @@ def times(value: float) -> str:
 
 def densities(face: Face, heat: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """Evidence per area of each of `REGIONS`, 1 for an even map; None without map or landmarks."""
+    found = describe_heat(face.crop.image, face.emotion, face.score, heat)
     points = crop_points(face)
-    if points is None:
-        return None
-    located = points * face.crop.image.shape[1::-1], 1.0  # the same points as everywhere on the page
-    found = describe_heat(face.crop.image, face.emotion, face.score, heat, located)
+    if not np.isfinite(list(found.shares.values())).all() and points is not None:
+        # None in the crop: those of the photo serve. Where there are some, the library and the command use them too.
+        located = points * face.crop.image.shape[1::-1], 1.0
+        found = describe_heat(face.crop.image, face.emotion, face.score, heat, located)
     shares, area = (np.array(list(by_region.values())) for by_region in (found.shares, found.areas))
     if not np.isfinite(shares).all():
         return None

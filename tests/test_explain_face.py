@@ -1,5 +1,7 @@
 """One explanation of a face, wherever it is asked for: library, command line, demo, failures page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,7 @@ from PIL import Image
 from gimefive_hf import ExpressionRecognizer, explain_face
 from gimefive_hf.cli import main
 from gimefive_hf.explain import explain
-from gimefive_hf.explain.face import describe_heat
+from gimefive_hf.explain.face import describe_heat, face_landmarks
 from gimefive_hf.explain.regions import REGIONS
 
 from .conftest import DEMO, make_tiny_checkpoint
@@ -46,6 +48,16 @@ def test_a_map_on_the_mouth_alone(face):
     found = describe_heat(face.crop.image, "fear", 0.5, heat)
     assert found.shares["mouth"] == pytest.approx(1)
     assert found.sentence == "fear 0.50, mostly from the mouth, 100 %"
+
+
+def test_where_the_crop_shows_no_landmarks_the_photos_serve(face):
+    grey = replace(face, crop=replace(face.crop, image=np.full_like(face.crop.image, 128)))
+    points, presence = face_landmarks(grey)
+    assert presence == 1
+    # By hand: a point of the photo lies where the crop's matrix sends it.
+    expected = [face.crop.matrix @ (*point, 1) for point in face.landmarks]
+    np.testing.assert_allclose(points, expected, rtol=1e-5, atol=1e-3)
+    assert face_landmarks(replace(grey, landmarks=None))[1] < 0.5
 
 
 def test_no_face_and_no_heat_are_said(face):

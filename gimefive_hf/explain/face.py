@@ -67,11 +67,19 @@ def explain_face_classes(
         raise ValueError(f"expected expressions out of {', '.join(face.scores)}; got {', '.join(unknown)}")
     pixel_values = recognizer.pixel_values([face.crop.image])
     maps = explain_classes(recognizer.model, pixel_values, method, emotions, **options)[0]
-    located = crop_landmarks(face.crop.image)
+    located = face_landmarks(face)
     return [
         describe_heat(face.crop.image, emotion, face.scores[emotion], heat, located)
         for emotion, heat in zip(emotions, maps, strict=True)
     ]
+
+
+def face_landmarks(face: "Face") -> tuple[NDArray[np.float32], float]:
+    """The landmarks of a face in pixels of its crop, and how sure they are: the photo's, where the crop shows none."""
+    points, presence = crop_landmarks(face.crop.image)
+    if presence < PRESENT and face.landmarks is not None:
+        return face.crop.to_crop(face.landmarks).astype(np.float32), 1.0
+    return points, presence
 
 
 def describe_heat(

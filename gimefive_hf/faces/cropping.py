@@ -36,6 +36,10 @@ class FaceCrop:
     image: NDArray[np.uint8]
     matrix: NDArray[np.float64]
 
+    def to_crop(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Points (n, 2) of the photo, in pixels of the crop."""
+        return points @ self.matrix[:, :2].T + self.matrix[:, 2]
+
 
 def crop_face(
     image: ImageSource,

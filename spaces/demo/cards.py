@@ -33,8 +33,7 @@ def crop_points(face: Face) -> NDArray[np.float32] | None:
     """The 68 landmarks as shares of the crop's sides, (68, 2), or None."""
     if face.landmarks is None:
         return None
-    points = face.landmarks @ face.crop.matrix[:, :2].T + face.crop.matrix[:, 2]
-    return (points / face.crop.image.shape[1::-1]).astype(np.float32)
+    return (face.crop.to_crop(face.landmarks) / face.crop.image.shape[1::-1]).astype(np.float32)
 
 
 def heat_url(heat: NDArray[np.float32]) -> str:

@@ -16,7 +16,7 @@ from cards import crop_points, heat_url, portrait
 from gimefive_hf import ExpressionRecognizer, Face
 from gimefive_hf.explain import explain_classes
 from gimefive_hf.explain.covering import Covered, cover_parts
-from gimefive_hf.explain.face import describe_heat
+from gimefive_hf.explain.face import describe_heat, face_landmarks
 from gimefive_hf.explain.regions import BACKGROUND, REGIONS
 
 SMALL = 132
@@ -104,12 +104,7 @@ def times(value: float) -> str:
 
 def densities(face: Face, heat: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """Evidence per area of each of `REGIONS`, 1 for an even map; None without map or landmarks."""
-    found = describe_heat(face.crop.image, face.emotion, face.score, heat)
-    points = crop_points(face)
-    if not np.isfinite(list(found.shares.values())).all() and points is not None:
-        # None in the crop: those of the photo serve. Where there are some, the library and the command use them too.
-        located = points * face.crop.image.shape[1::-1], 1.0
-        found = describe_heat(face.crop.image, face.emotion, face.score, heat, located)
+    found = describe_heat(face.crop.image, face.emotion, face.score, heat, face_landmarks(face))
     shares, area = (np.array(list(by_region.values())) for by_region in (found.shares, found.areas))
     if not np.isfinite(shares).all():
         return None

@@ -11,7 +11,6 @@ of the first; the calibration does not go along: run `training.calibrate` on the
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .bundle import RUN_RECORDS
+from .bundle import save_derived
 
 
 @torch.no_grad()
@@ -76,11 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         model = average_weights([model for model, _ in loaded], args.shares, args.neutral)
     except ValueError as error:
         parser.error(str(error))
-    model.save_pretrained(args.out)
-    loaded[0][1].save_pretrained(args.out)
-    for record in RUN_RECORDS:
-        if (args.checkpoints[0].parent / record).is_file():
-            shutil.copyfile(args.checkpoints[0].parent / record, args.out.parent / record)
+    save_derived(model, loaded[0][1], args.checkpoints[0], args.out)
     path = args.out.parent / "run.json"
     if path.is_file():  # its held-out figures are those of the first checkpoint alone
         record = json.loads(path.read_text())

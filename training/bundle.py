@@ -73,15 +73,27 @@ def bundle(checkpoint: Path, name: str) -> Path:
         if (checkpoint / record).is_file():
             shutil.copyfile(checkpoint / record, folder / record)
     for record in RUN_RECORDS:
-        if (checkpoint.parent / record).is_file():
-            shutil.copyfile(checkpoint.parent / record, folder / record)
-        else:
-            (folder / record).unlink(missing_ok=True)  # of an earlier run under this name
+        (folder / record).unlink(missing_ok=True)  # of an earlier run under this name
+    copy_records(checkpoint.parent, folder)
     (folder / ONNX).unlink(missing_ok=True)  # of other weights
     for code in CODE:
         (folder / code).unlink(missing_ok=True)
         (folder / code).symlink_to(Path("..") / ".." / code)
     return folder
+
+
+def copy_records(run: Path, folder: Path) -> None:
+    """The records of a run's folder, as far as it has them."""
+    for record in RUN_RECORDS:
+        if (run / record).is_file():
+            shutil.copyfile(run / record, folder / record)
+
+
+def save_derived(model: torch.nn.Module, processor, checkpoint: Path, out: Path) -> None:
+    """Save into `out` what was made of the network of `checkpoint`, with the records of that one's run beside it."""
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    copy_records(checkpoint.parent, out.parent)
 
 
 def add_onnx(folder: Path, data: Path | None = None) -> Path:

@@ -61,12 +61,9 @@ class Detected:
     """Where the faces of a corpus's images are found in their scenes, and where those of others may be supposed."""
 
     def __init__(self, crops: Crops, corpus: str, way: Way, cache: Path | None):
+        self.crops, self.corpus, self.way = crops, corpus, way
         self.faces = find_faces(corpus, "train", list(crops.images), crops.sources, way, cache, print_progress)
         self.places = {source: place for place, source in enumerate(crops.sources)}
-        self.scenes = [
-            way.scene(image, scene_seed(corpus, source))
-            for image, source in zip(crops.images, crops.sources, strict=True)
-        ]
         self.lenders = np.flatnonzero(self.faces.found)
         self.generator = np.random.default_rng(len(crops))
 
@@ -78,7 +75,9 @@ class Detected:
         if not len(self.lenders):
             return None
         lender = int(self.generator.choice(self.lenders))
-        return moved(self.faces.detection(lender), self.scenes[lender], scene)
+        # Made anew: those of thousands of images would take a gigabyte.
+        theirs = self.way.scene(self.crops.images[lender], scene_seed(self.corpus, self.crops.sources[lender]))
+        return moved(self.faces.detection(lender), theirs, scene)
 
 
 def moved(face: Detection, scene: Scene, other: Scene) -> Detection:

@@ -10,7 +10,6 @@ record go along; the calibration does not: run `training.calibrate` on the resul
 
 import argparse
 import copy
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .bundle import RUN_RECORDS
+from .bundle import save_derived
 
 
 @torch.no_grad()
@@ -63,11 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         model = keep_classes(model, args.classes)
     except ValueError as error:
         parser.error(str(error))
-    model.save_pretrained(args.out)
-    processor.save_pretrained(args.out)
-    for record in RUN_RECORDS:
-        if (args.checkpoint.parent / record).is_file():
-            shutil.copyfile(args.checkpoint.parent / record, args.out.parent / record)
+    save_derived(model, processor, args.checkpoint, args.out)
     print(args.out)
     return 0
 

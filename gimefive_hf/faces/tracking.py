@@ -90,8 +90,7 @@ class FaceTracker:
         if not isinstance(self.detector, FaceDetector):
             found = self.detector(image)
         elif len(self.tracks) > self.max_near:  # without the second look that a call gives a photo
-            pieces = list(windows(image.shape[0], image.shape[1], self.detector.tile_scales))
-            found = self.detector.search(image, pieces)
+            found = self.detector.search(image, windows(image.shape[0], image.shape[1], self.detector.tile_scales))
         else:
             found = []
             for track in self.tracks:

@@ -13,6 +13,7 @@ from .registration import register, register_if_loaded
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .bundled import resolve_checkpoint
     from .configuration_gimefive import GiMeFiveConfig
     from .explain.face import FaceExplanation, explain_face
     from .faces.cropping import FaceCrop, crop_face
@@ -44,6 +45,7 @@ _HOMES = {
     "from_pretrained": "recognizer",
     "landmarks_68": "faces.landmarks",
     "load_image": "images.photos",
+    "resolve_checkpoint": "bundled",
 }
 
 __all__ = [
@@ -66,13 +68,14 @@ __all__ = [
     "from_pretrained",
     "landmarks_68",
     "load_image",
+    "resolve_checkpoint",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name.startswith("GiMeFive"):
+    if name.startswith("GiMeFive") or name == "resolve_checkpoint":  # whose answer is for the Auto classes, too
         register()
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value

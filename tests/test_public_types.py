@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import gimefive_hf
 from gimefive_hf import ExpressionRecognizer, Face, GiMeFiveForImageClassification
-from gimefive_hf import detect_faces, landmarks_68, load_image
+from gimefive_hf import detect_faces, landmarks_68, load_image, resolve_checkpoint
 
 fer = gimefive_hf.from_pretrained("gimefive")
 assert_type(fer, ExpressionRecognizer)
@@ -27,7 +27,7 @@ assert_type(faces[0].scores, dict[str, float])
 assert_type(faces[0].landmarks, NDArray[np.float32] | None)
 assert_type(load_image("a.png"), NDArray[np.uint8])
 assert_type(landmarks_68("a.png", detect_faces("a.png")[0]), NDArray[np.float32])
-GiMeFiveForImageClassification.from_pretrained("gimefive")
+GiMeFiveForImageClassification.from_pretrained(resolve_checkpoint("gimefive"))
 """
 WRONG = "import gimefive_hf\n\ngimefive_hf.from_pretrained('gimefive')(3).emotion\n"
 

@@ -10,7 +10,7 @@ from ..images.photos import ImageSource, load_image
 from .detections import LEFT_EYE, RIGHT_EYE, Box, Detection, roll
 
 # Side of the aligned crop over that of the face box, and by how much of its side the crop sits higher than the box.
-# Chosen by `training.studies.crop_choice` on held-out RAF-DB, FER2013 and AffectNet; training/LOG.md has the figures.
+# Chosen on held-out RAF-DB, FER2013 and AffectNet; training/LOG.md has the figures.
 CROP_MARGIN = 1.05
 CROP_LIFT = 0.1
 # A crop for which the photo has no room shrinks, down to this share of the face box's side.

@@ -4,8 +4,10 @@ Augmentation of whole batches of crops as tensors, every image with its own rand
     python -m training.loop.augmentation --data DIR --corpus raf-db --out sheet.png [--seed 0]
 
 draws a contact sheet: originals in the first column, seven augmentations of each beside it. The sheet shows images of a
-corpus: it is for looking, not for publishing. `benchmarks/augmentation.py` has the times beside torchvision's and
-kornia's, by which plain tensor operations were chosen.
+corpus: it is for looking, not for publishing.
+
+Plain tensor operations: torchvision's transforms draw once for a whole tensor, and called image by image they take
+more than three times as long, kornia's nearly so.
 """
 
 import argparse

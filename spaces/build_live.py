@@ -56,19 +56,19 @@ def build(folder: Path = FOLDER) -> Path:
     for name in PAGES:
         shutil.copy(LIVE / name, folder)
     shutil.copyfile(LICENSE_TEXT, folder / LICENSE_FILE)
-    bundle("page", folder, "--format=esm")
+    bundle("start", folder, "--format=esm")
     bundle("worker", folder, "--format=iife", "--log-override:empty-import-meta=silent")
     with ThreadPoolExecutor() as threads:  # zlib lets go of the interpreter
         packing = [threads.submit(pack, *item, folder) for item in sources(model, folder / "worker.js").items()]
     files = [done.result() for done in packing]
     (folder / "worker.js").unlink()
     identity = hashlib.sha256(json.dumps([facts(model), files]).encode())
-    for name in (*PAGES, "page.js"):
+    for name in (*PAGES, "start.js"):
         identity.update((folder / name).read_bytes())
     name = identity.hexdigest()[:12]
     manifest = {"build": name, "facts": facts(model), "files": files}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    shell = json.dumps(["./", "index.html", "privacy.html", "style.css", "icon.svg", "page.js", "manifest.json"])
+    shell = json.dumps(["./", "index.html", "privacy.html", "style.css", "icon.svg", "start.js", "manifest.json"])
     bundle("service-worker", folder, "--format=iife", f"--define:BUILD={json.dumps(name)}", f"--define:SHELL={shell}")
     return folder
 

@@ -32,7 +32,7 @@ def model_folder() -> Path:
 
 
 def facts(folder: Path | None = None) -> dict[str, Any]:
-    """The value of `Facts` in `live/src/facts.ts`."""
+    """The value of `Facts` in `live/src/assets.ts`."""
     folder = folder or model_folder()
     network = OnnxPredictor(folder).facts
     return {

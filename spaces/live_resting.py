@@ -3,7 +3,7 @@ Measure faces at rest for the browser's page, with the page's own code: what its
 
     python -m spaces.live_resting --data DIR          # neutral faces of Muxspace's training split
 
-Writes `live/src/resting.json`: mean and standard deviation of each measure of `live/src/reasons.ts`.
+Writes `live/src/resting.json`: mean and standard deviation of each measure of `live/src/landmarks.ts`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ IMAGES = 2000
 SLIPPED = 6.0
 # Bundled with the page's code; meshes come on standard input, their measures go to standard output.
 PROGRAM = """
-import { measure, MEASURES } from "./src/reasons";
+import { measure, MEASURES } from "./src/landmarks";
 import { readFileSync } from "node:fs";
 const rows = JSON.parse(readFileSync(0, "utf8")).map((mesh) => measure(Float32Array.from(mesh)));
 console.log(JSON.stringify({ names: MEASURES.map(({ name }) => name), rows }));

@@ -1,6 +1,51 @@
-/** The files that the networks need: fetched once with progress, kept for offline use, checked against their hashes. */
+/** What the build wrote down: facts of the Python package, and the files that the networks need, fetched and checked. */
 
-import type { Facts } from "./facts";
+interface Emotion {
+  name: string;
+  color: string;
+}
+
+/** A figure of the results store, as a share, with its interval and the number of images it was measured on. */
+export interface Figure {
+  value: number;
+  low: number;
+  high: number;
+  images: number;
+  classes: number;
+}
+
+export type PartName = "brows" | "eyes" | "nose" | "mouth";
+
+export interface Facts {
+  model: string;
+  version: string;
+  emotions: Emotion[];
+  noClearEmotion: string;
+  otherColor: string;
+  threshold: number;
+  maxPixels: number;
+  minSide: number;
+  network: { imageSize: number; mean: number[]; std: number[]; flip: boolean };
+  crop: {
+    margin: number; lift: number; least: number; boxPerEyes: number; minSide: number; maxSide: number; replicate: boolean;
+  };
+  detector: {
+    side: number; minScore: number; tileScales: number[]; minTile: number; minSize: number;
+    sure: number; present: number; likely: number; wider: number; leastFilling: number; maxIou: number; maxInside: number;
+  };
+  onet: { side: number; margin: number; lift: number };
+  mesh: { side: number; margin: number; to68: [number, number][]; groups: Record<string, [number, number]> };
+  tracker: {
+    searchEvery: number; keep: number; minGiou: number; rigid: [number, number];
+  };
+  smoothing: { timeConstant: number; hold: number };
+  regions: {
+    browLift: number; eyeMargin: number; noseMargin: number; mouthMargin: number; covered: PartName[]; edge: number;
+  };
+  figures: {
+    accuracy: Record<string, Figure>; recall: Record<string, Figure>; corrupted: Record<string, Figure[]>; corruptedOf: string;
+  };
+}
 
 /** What the build wrote down. `bytes` is what travels, compressed; `sha256` is of the file as it is used. */
 export interface Manifest {
@@ -9,7 +54,7 @@ export interface Manifest {
   files: { name: string; path: string; bytes: number; sha256: string }[];
 }
 
-export type Progress = (loaded: number, total: number) => void;
+type Progress = (loaded: number, total: number) => void;
 
 // A function of one v128 constant (WebAssembly SIMD), and one with i8x16.relaxed_swizzle (relaxed SIMD).
 const HEAD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10];

@@ -1,8 +1,38 @@
-/** Faces in a picture: BlazeFace on the whole of it and on overlapping tiles, as `FaceDetector` in Python. */
+/** Faces in a picture: BlazeFace on the whole of it and on overlapping tiles, as `FaceDetector` in Python; O-Net, where in doubt. */
 
-import { nonMaximumSuppression, type Box } from "./boxes";
-import type { Facts } from "./facts";
-import { levels, look, roundEven, warpSquare, type Affine, type Picture } from "./pixels";
+import type { Facts } from "./assets";
+import { cropFace, levels, look, roundEven, warpSquare, type Affine, type Picture } from "./crop";
+import type { Networks } from "./worker";
+
+export type Box = [number, number, number, number];
+
+/** Intersection over union, and intersection over the smaller of the two boxes. */
+export function overlap(a: Box, b: Box): { iou: number; inside: number } {
+  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
+  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
+  const shared = Math.max(0, width) * Math.max(0, height);
+  const [areaA, areaB] = [a[2] * a[3], b[2] * b[3]];
+  return {
+    iou: shared / Math.max(areaA + areaB - shared, 1e-9),
+    inside: shared / Math.max(Math.min(areaA, areaB), 1e-9),
+  };
+}
+
+/** The best of each group of overlapping boxes, best first, and none that overlaps a `known` one. */
+export function nonMaximumSuppression<T extends { box: Box; score: number }>(
+  found: T[], known: readonly T[], maxIou: number, maxInside: number,
+): T[] {
+  const kept: T[] = [];
+  for (const one of [...found].sort((a, b) => b.score - a.score)) {
+    const free = [...known, ...kept].every((other) => {
+      const { iou, inside } = overlap(one.box, other.box);
+      return iou < maxIou && inside < maxInside;
+    });
+    if (free) kept.push(one);
+  }
+  return kept;
+}
+
 
 /** `keypoints` are x, y of right eye, left eye, nose tip, mouth, right and left ear, in pixels of the picture. */
 export interface Detection {
@@ -12,18 +42,13 @@ export interface Detection {
 }
 
 /** A square (x, y, side) of the picture. */
-export type Square = [number, number, number];
+type Square = [number, number, number];
 
 /** RGB floats of a square → outputs in the order of the names that the network was loaded with. */
 export type FaceNetwork = (pixels: Float32Array) => Promise<Float32Array[]>;
 
-/** Angle in radians by which the line through the eyes is turned clockwise. */
-export function roll({ keypoints: [rx, ry, lx, ly] }: Detection): number {
-  return Math.atan2(ly! - ry!, lx! - rx!);
-}
-
 /** Centres of BlazeFace's 896 anchors in [0, 1]: two per cell of 16×16, six per cell of 8×8. */
-export function anchors(): Float32Array {
+function anchors(): Float32Array {
   const centres: number[] = [];
   for (const [cells, count] of [[16, 2], [8, 6]] as const) {
     for (let cell = 0; cell < cells * cells; cell++) {
@@ -124,4 +149,28 @@ export class FaceDetector {
     }
     return found;
   }
+}
+
+/** What O-Net sees of a face: its upright box, columns first, and the mirror image (2, side, side, 3). */
+export function onetInput(picture: Picture, face: Detection, { side, margin, lift }: Facts["onet"]): Float32Array {
+  const upright = { ...face, keypoints: new Array<number>(12).fill(0) };
+  const framing = { margin, lift, least: margin, boxPerEyes: 0, minSide: side, maxSide: side, replicate: false };
+  const { rgb } = cropFace(picture, upright, framing);
+  const values = new Float32Array(2 * rgb.length);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      for (let channel = 0; channel < 3; channel++) {
+        const value = (rgb[3 * (y * side + x) + channel]! - 127.5) / 128;
+        values[3 * (x * side + y) + channel] = value;
+        values[rgb.length + 3 * ((side - 1 - x) * side + y) + channel] = value;
+      }
+    }
+  }
+  return values;
+}
+
+/** How likely the box holds a face, in [0, 1]. */
+export async function faceLikelihood(picture: Picture, face: Detection, facts: Facts["onet"], network: Networks["onet"]): Promise<number> {
+  const [there, mirrored] = await network(onetInput(picture, face, facts));
+  return (there! + mirrored!) / 2;
 }

@@ -3,11 +3,10 @@
  * patch that moves over the crop (Zeiler and Fergus 2014), as `occlusion.py`.
  */
 
-import { pixelValues, type Crop } from "./crop";
-import type { Facts, PartName } from "./facts";
-import { softmax, type Networks } from "./networks";
-import { apply } from "./pixels";
-import { argmax } from "./smoothing";
+import type { Facts, PartName } from "./assets";
+import { apply, pixelValues, type Crop } from "./crop";
+import { argmax, softmax } from "./people";
+import type { Networks } from "./worker";
 
 type Point = [number, number];
 
@@ -15,7 +14,7 @@ type Point = [number, number];
 const BATCH = 16;
 
 /** The score of the expression with one part of the face covered. */
-export interface Part {
+interface Part {
   name: PartName;
   score: number;
 }

@@ -1,17 +1,13 @@
-/** The page: loads the networks, then reads the camera or a photo, and shows what comes. */
+/** The page: reads the camera or a photo, and shows what comes. */
 
-import { checkBrowser, loadFiles, loadManifest, type Manifest } from "./assets";
-import { Camera, cameraTrouble, grab } from "./camera";
-import { Engine, lockConnections } from "./engine";
-import type { Facts } from "./facts";
-import { bindKeys, download } from "./keys";
+import type { Facts } from "./assets";
+import { Camera, cameraTrouble, grab, Pace, readPhoto } from "./camera";
 import type { Why } from "./occlusion";
-import { $, clock, element, Panel, write } from "./panel";
+import { $, bindKeys, clock, download, Panel, write } from "./panel";
 import { fromPhoto, People, type Person } from "./people";
-import { readPhoto } from "./photo";
-import { Session, type Sample } from "./session";
+import { Session, Timeline, type Sample } from "./session";
 import { Stage } from "./stage";
-import { Timeline } from "./timeline";
+import type { Engine } from "./start";
 import { MOST_FOLLOWED } from "./tracker";
 
 type State = "loading" | "ready" | "live" | "frozen" | "photo" | "broken";
@@ -19,10 +15,8 @@ type State = "loading" | "ready" | "live" | "frozen" | "photo" | "broken";
 /** Milliseconds between two renewals of the panel, and of the session's charts. */
 const PANEL_EVERY = 80;
 const SESSION_EVERY = 250;
-/** Seconds between two frames above which the time between counts no more: nobody was seen to leave in it. */
-const LONGEST_STEP = 0.5;
 
-class Page {
+export class Page {
   private state: State = "loading";
   private people: Person[] = [];
   private chosen: number | null = null;
@@ -36,10 +30,7 @@ class Page {
   private readonly camera: Camera;
   private readonly began = performance.now() / 1000;
   private shown = { panel: 0, session: 0, label: "" };
-  /** Seconds of the camera's frames, in which a slow machine's long frame counts as `LONGEST_STEP` at most. */
-  private clock = { seconds: 0, last: 0 };
-  private readonly pace: { time: number; ms: number }[] = [];
-  private stages = { frames: 0, fps: 0, ms: 0, pixels: 0, faces: 0, scores: 0, dropped: 0 };
+  private readonly pace = new Pace();
 
   constructor(private readonly facts: Facts, private readonly engine: Engine) {
     this.memory = new People(facts);
@@ -129,12 +120,12 @@ class Page {
     const start = performance.now();
     try {
       const bitmap = await grab(video);
-      const time = this.tick(now);
+      const time = this.pace.tick(now);
       const answer = await this.engine.ask({ kind: "frame", bitmap, time }, "faces", [bitmap]);
       if (this.state !== "live") return;
       this.people = this.memory.update(answer.faces, time);
       this.session.add(this.people, this.seconds);
-      this.measurePace(performance.now() - start, answer.timing);
+      this.pace.measure(performance.now() - start, answer.timing);
       // after this the worker gets the next frame, and reads it while this one is drawn
       requestAnimationFrame(() => {
         if (this.state !== "live") return;
@@ -147,26 +138,12 @@ class Page {
     }
   }
 
-  private tick(time: number): number {
-    this.clock.seconds += Math.min(time - this.clock.last, LONGEST_STEP);
-    this.clock.last = time;
-    return this.clock.seconds;
-  }
-
-  private measurePace(ms: number, timing: { pixels: number; faces: number; scores: number }): void {
-    const now = performance.now();
-    this.pace.push({ time: now, ms });
-    while (this.pace.length > 1 && now - this.pace[0]!.time > 2000) this.pace.shift();
-    const fps = this.pace.length / Math.max((now - this.pace[0]!.time) / 1000, 1e-3);
-    this.stages = { frames: this.stages.frames + 1, fps, ms, ...timing, dropped: this.camera.dropped };
-  }
-
   private showPace(): void {
-    const { fps, ms, pixels, faces, scores, dropped } = this.stages;
+    const stages = { ...this.pace.stages, dropped: this.camera.dropped };
     const speed = $("speed");
-    if (this.pace.length > 5) write(speed, `${fps.toFixed(0)} frames/s · ${ms.toFixed(0)} ms`);
-    speed.dataset.stages = JSON.stringify(this.stages);
-    speed.title = `pixels ${pixels.toFixed(1)} ms, faces and landmarks ${faces.toFixed(1)} ms, scores ${scores.toFixed(1)} ms; ${dropped} frames dropped`;
+    if (this.pace.known) write(speed, `${stages.fps.toFixed(0)} frames/s · ${stages.ms.toFixed(0)} ms`);
+    speed.dataset.stages = JSON.stringify(stages);
+    speed.title = `pixels ${stages.pixels.toFixed(1)} ms, faces and landmarks ${stages.faces.toFixed(1)} ms, scores ${stages.scores.toFixed(1)} ms; ${stages.dropped} frames dropped`;
   }
 
   private async freeze(): Promise<void> {
@@ -180,34 +157,29 @@ class Page {
 
   private async openPhoto(file: File): Promise<void> {
     this.tell("");
-    document.body.dataset.busy = "true";
-    try {
-      const bitmap = await readPhoto(file, file.name || "The pasted picture", this.facts);
+    await this.busy(async () => {
+      const bitmap = await readPhoto(file, file.name || "The pasted picture", this.facts).catch((error: Error) => this.tell(error.message));
+      if (!bitmap) return;
       this.camera.stop();
       this.stage.mirrored = false;
       this.people = [];
       this.setWhy(null);
       this.enter("photo");
       await this.readStill(bitmap, false);
-    } catch (error) {
-      this.tell(error instanceof Error ? error.message : String(error));
-    } finally {
-      delete document.body.dataset.busy;
-    }
+    });
   }
 
   /** Show a still picture and read it: a frozen frame of the camera, or a photo. */
-  private async readStill(bitmap: ImageBitmap, frozen: boolean): Promise<void> {
+  private readStill(bitmap: ImageBitmap, frozen: boolean): Promise<void> {
     const { width, height } = bitmap;
     const canvas = $<HTMLCanvasElement>("picture");
     const shrink = Math.min(1, 2048 / Math.max(width, height));
     [canvas.width, canvas.height] = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
     canvas.getContext("2d")!.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     this.resize(width, height);
-    document.body.dataset.busy = "true";
-    const time = frozen ? this.tick(performance.now() / 1000) : 0;
-    try {
-      const order = frozen ? { kind: "frame" as const, bitmap, time } : { kind: "photo" as const, bitmap };
+    const time = frozen ? this.pace.tick(performance.now() / 1000) : 0;
+    const order = frozen ? { kind: "frame" as const, bitmap, time } : { kind: "photo" as const, bitmap };
+    return this.busy(async () => {
       const { faces } = await this.engine.ask(order, "faces", [bitmap]);
       this.people = fromPhoto(faces, this.facts); // as it is: the reasons start from this very picture's scores
       if (!frozen) this.chosen = faces[0]?.person ?? null;
@@ -215,11 +187,7 @@ class Page {
       this.redraw();
       this.renew(true);
       if (!frozen && faces.length === 0) this.tell("No face was found in this photo. Faces must be at least about 30 pixels wide and look roughly at the camera.");
-    } catch (error) {
-      this.breakDown(error);
-    } finally {
-      delete document.body.dataset.busy;
-    }
+    });
   }
 
   private async explain(): Promise<void> {
@@ -227,9 +195,14 @@ class Page {
     if (this.state === "live") await this.freeze();
     const person = this.person;
     if (person === null || (this.state !== "frozen" && this.state !== "photo")) return;
+    await this.busy(async () => this.setWhy((await this.engine.ask({ kind: "why", person: person.number }, "why")).why));
+  }
+
+  /** Do something that takes a while, with the moving line at the top of the page. */
+  private async busy(work: () => Promise<void>): Promise<void> {
     document.body.dataset.busy = "true";
     try {
-      this.setWhy((await this.engine.ask({ kind: "why", person: person.number }, "why")).why);
+      await work();
     } catch (error) {
       this.breakDown(error);
     } finally {
@@ -283,7 +256,7 @@ class Page {
   }
 
   private showResting(): void {
-    const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, this.clock.seconds) : null;
+    const progress = this.person && this.state === "live" ? this.memory.baselineProgress(this.person.number, this.pace.seconds) : null;
     $("resting").hidden = progress === null;
     if (progress !== null) $("resting").style.setProperty("--progress", String(progress));
   }
@@ -372,55 +345,3 @@ class Page {
   }
 }
 
-/** Keep the page for offline use, if the browser does that. */
-async function keepOffline(): Promise<void> {
-  try {
-    await navigator.serviceWorker?.register("service-worker.js");
-    await Promise.race([navigator.serviceWorker?.ready, new Promise((resolve) => setTimeout(resolve, 5000))]);
-  } catch (error) {
-    console.info("the page is not kept for offline use:", error);
-  }
-}
-
-function showProgress(loaded: number, total: number): void {
-  $<HTMLProgressElement>("progress").value = loaded / total;
-  $("loaded").textContent = loaded < total
-    ? `Loading the networks, ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`
-    : "Starting the networks …";
-}
-
-/** Count what the page asks of the network from now on, and let the visitor try to make it ask. */
-function bearWitness(): void {
-  let count = 0;
-  const show = () => ($("requests").textContent = `${count} requests since loading`);
-  new PerformanceObserver((list) => { count += list.getEntries().length; show(); }).observe({ type: "resource" });
-  const button = $("witness");
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    fetch("manifest.json").then(
-      () => ($("requests").textContent = "it went through: don't trust this page"),
-      () => ($("requests").textContent = "tried to connect: refused by the browser"),
-    ).finally(() => setTimeout(show, 4000));
-  });
-}
-
-async function start(): Promise<void> {
-  try {
-    checkBrowser();
-    const manifest: Manifest = await loadManifest();
-    const [files] = await Promise.all([loadFiles(manifest, showProgress), keepOffline()]);
-    lockConnections();
-    bearWitness();
-    const engine = await Engine.start(manifest, files);
-    $("loading").hidden = true;
-    new Page(manifest.facts, engine);
-  } catch (error) {
-    document.body.dataset.state = "broken";
-    $("loading").hidden = true;
-    $("notice").textContent = error instanceof Error ? error.message : String(error);
-    $("notice").hidden = false;
-    $("welcome").append(element("p", "Nothing was computed, and nothing was sent."));
-  }
-}
-
-void start();

@@ -1,9 +1,8 @@
 /** What is known of each person over time: smoothed scores, the name that is shown, how steady it is, and a resting face. */
 
-import type { Facts } from "./facts";
-import type { Face } from "./reader";
-import { measure } from "./reasons";
-import { argmax, ScoreSmoother } from "./smoothing";
+import type { Facts } from "./assets";
+import { measure } from "./landmarks";
+import type { Face } from "./worker";
 
 /** A person as shown. `smoothed`, `label` and `confidence` are measured against the resting face where one is set. */
 export interface Person {
@@ -19,13 +18,13 @@ export interface Person {
 }
 
 /** Mean scores and measures of a face at rest. */
-export interface Baseline {
+interface Baseline {
   scores: number[];
   measures: number[];
 }
 
 /** Seconds that a resting face is averaged over, and that the stability looks back. */
-export const BASELINE_SECONDS = 3;
+const BASELINE_SECONDS = 3;
 const STABILITY_SECONDS = 2;
 /** Seconds after which a person who is out of sight is forgotten. */
 const KEEP = 2;
@@ -114,7 +113,7 @@ export class People {
 }
 
 /** The expression of the highest score, or "no clear emotion" under the model's threshold. */
-export function nameOf(index: number, confidence: number, facts: Facts): string {
+function nameOf(index: number, confidence: number, facts: Facts): string {
   return confidence >= facts.threshold ? facts.emotions[index]!.name : facts.noClearEmotion;
 }
 
@@ -151,4 +150,49 @@ export function stability(rows: readonly number[][]): number {
 
 function meanOf(rows: readonly number[][]): number[] {
   return rows[0]!.map((_, k) => rows.reduce((sum, row) => sum + row[k]!, 0) / rows.length);
+}
+
+export class ScoreSmoother {
+  scores: number[] | null = null;
+  dominant = 0;
+  private time = 0;
+  private held = 0;
+
+  /** `timeConstant` in seconds; `hold`: frames for which the dominant expression stays at least. */
+  constructor(
+    private readonly timeConstant: number,
+    private readonly hold: number,
+  ) {}
+
+  /** The smoothed scores after `scores` at `time` in seconds; `dominant` is an index. */
+  update(scores: readonly number[], time: number): number[] {
+    if (this.scores === null) {
+      this.scores = [...scores];
+      this.dominant = argmax(this.scores);
+    } else {
+      const share = this.timeConstant > 0 ? -Math.expm1(-Math.max(time - this.time, 0) / this.timeConstant) : 1;
+      this.scores = this.scores.map((old, k) => old + share * (scores[k]! - old));
+    }
+    if (this.held >= this.hold && argmax(this.scores) !== this.dominant) {
+      this.dominant = argmax(this.scores);
+      this.held = 0;
+    }
+    this.held += 1;
+    this.time = time;
+    return this.scores;
+  }
+}
+
+
+export function softmax(values: readonly number[]): number[] {
+  const top = Math.max(...values);
+  const powers = values.map((value) => Math.exp(value - top));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
+
+export function argmax(values: readonly number[]): number {
+  let best = 0;
+  for (let k = 1; k < values.length; k++) if (values[k]! > values[best]!) best = k;
+  return best;
 }

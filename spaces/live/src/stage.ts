@@ -1,9 +1,9 @@
 /** What is drawn over the picture: outlines of the features, a frame and a name per face, and the map of a why. */
 
-import type { Facts } from "./facts";
+import type { Facts } from "./assets";
+import { invert } from "./crop";
 import type { Why } from "./occlusion";
 import type { Person } from "./people";
-import { invert } from "./pixels";
 
 /** Runs of the 68 landmarks that are drawn as lines; closed where the third is true. */
 const LINES: [number, number, boolean][] = [
@@ -140,7 +140,7 @@ export class Stage {
 }
 
 /** Whether black text reads better on a colour (#rrggbb) than white. */
-export function isLight(color: string): boolean {
+function isLight(color: string): boolean {
   const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)) as [number, number, number];
   return 0.299 * r + 0.587 * g + 0.114 * b > 127;
 }

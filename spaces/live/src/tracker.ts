@@ -1,10 +1,9 @@
 /** Faces followed from frame to frame: looked for near where they were, the rest searched by pieces, as `FaceTracker`. */
 
-import { match, nonMaximumSuppression, type Box } from "./boxes";
-import { windows, type Detection, type FaceDetector } from "./detector";
-import type { Facts } from "./facts";
+import type { Facts } from "./assets";
+import type { Picture } from "./crop";
+import { nonMaximumSuppression, overlap, windows, type Box, type Detection, type FaceDetector } from "./detector";
 import type { LandmarkDetector, Landmarks } from "./landmarks";
-import type { Picture } from "./pixels";
 
 /** Pieces of the frame that are searched with one frame at most, while somebody is in sight and while nobody is. */
 const MOST_PIECES = { inSight: 1, empty: 2 };
@@ -156,4 +155,66 @@ export function moveDetection(detection: Detection, old: ArrayLike<number>, now:
     score: detection.score,
     keypoints,
   };
+}
+
+/** IoU minus the share of the hull of both boxes that neither covers; from −1 (far apart) to 1 (the same). */
+export function generalisedIou(a: Box, b: Box): number {
+  const { iou } = overlap(a, b);
+  const hull =
+    (Math.max(a[0] + a[2], b[0] + b[2]) - Math.min(a[0], b[0])) *
+    (Math.max(a[1] + a[3], b[1] + b[3]) - Math.min(a[1], b[1]));
+  const union = (a[2] * a[3] + b[2] * b[3]) / (1 + iou);
+  return iou - (hull - union) / Math.max(hull, 1e-9);
+}
+
+/** Index pairs (old, new) of the assignment with the largest sum of generalised IoUs, each at least `minGiou`. */
+export function match(old: Box[], now: Box[], minGiou: number): [number, number][] {
+  if (old.length === 0 || now.length === 0) return [];
+  // forbidden pairs all cost the same: else good pairs would be spoilt to make a hopeless one less bad
+  const values = old.map((a) => now.map((b) => generalisedIou(a, b))).map((row) => row.map((v) => (v >= minGiou ? v : -2)));
+  return assign(values.map((row) => row.map((value) => -value))).filter(([row, column]) => values[row]![column]! > -2);
+}
+
+/** Index pairs (row, column) of least total cost, by the Hungarian method with potentials (Kuhn 1955, Jonker 1987). */
+export function assign(costs: number[][]): [number, number][] {
+  if (costs.length > costs[0]!.length) {
+    const turned = costs[0]!.map((_, column) => costs.map((row) => row[column]!));
+    return assign(turned).map(([a, b]) => [b, a] as [number, number]).sort((a, b) => a[0] - b[0]);
+  }
+  const [rows, columns] = [costs.length, costs[0]!.length];
+  const u = new Float64Array(rows + 1);
+  const v = new Float64Array(columns + 1);
+  const rowOf = new Int32Array(columns + 1); // counted from 1; 0 for none
+  for (let row = 1; row <= rows; row++) {
+    const way = new Int32Array(columns + 1);
+    const least = new Float64Array(columns + 1).fill(Infinity);
+    const used = new Uint8Array(columns + 1);
+    rowOf[0] = row;
+    let column = 0;
+    while (rowOf[column] !== 0) {
+      used[column] = 1;
+      const current = rowOf[column]!;
+      let [delta, next] = [Infinity, 0];
+      for (let j = 1; j <= columns; j++) {
+        if (used[j]) continue;
+        const cost = costs[current - 1]![j - 1]! - u[current]! - v[j]!;
+        if (cost < least[j]!) {
+          least[j] = cost;
+          way[j] = column;
+        }
+        if (least[j]! < delta) [delta, next] = [least[j]!, j];
+      }
+      for (let j = 0; j <= columns; j++) {
+        if (used[j]) {
+          u[rowOf[j]!]! += delta;
+          v[j]! -= delta;
+        } else least[j]! -= delta;
+      }
+      column = next;
+    }
+    for (; column !== 0; column = way[column]!) rowOf[column] = rowOf[way[column]!]!;
+  }
+  const pairs: [number, number][] = [];
+  for (let j = 1; j <= columns; j++) if (rowOf[j] !== 0) pairs.push([rowOf[j]! - 1, j - 1]);
+  return pairs.sort((a, b) => a[0] - b[0]);
 }

@@ -2,14 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { assign, generalisedIou, match, nonMaximumSuppression, type Box } from "../src/boxes";
-import { cropFace, pixelValues } from "../src/crop";
-import { FaceDetector, windows } from "../src/detector";
+import { cropFace, pixelValues, rotation, warpSquare, type Picture } from "../src/crop";
+import { FaceDetector, nonMaximumSuppression, onetInput, windows, type Box } from "../src/detector";
 import { meshTransform } from "../src/landmarks";
-import { rotation, warpSquare, type Picture } from "../src/pixels";
-import { onetInput } from "../src/onet";
-import { ScoreSmoother } from "../src/smoothing";
-import { FaceTracker, MOST_FOLLOWED, moveDetection } from "../src/tracker";
+import { ScoreSmoother } from "../src/people";
+import { assign, FaceTracker, generalisedIou, match, MOST_FOLLOWED, moveDetection } from "../src/tracker";
 
 const file = process.env.GIMEFIVE_VECTORS;
 if (!file) throw new Error("GIMEFIVE_VECTORS names no file; run the tests by pytest tests/test_live.py");

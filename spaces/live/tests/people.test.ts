@@ -1,9 +1,9 @@
 /** What the page makes of scores over time, on small cases computed by hand. */
 
 import { expect, test } from "vitest";
+import { actions, measure, MEASURES } from "../src/landmarks";
 import { hull } from "../src/occlusion";
 import { againstRest, stability, type Person } from "../src/people";
-import { actions, measure, MEASURES } from "../src/reasons";
 import { Session } from "../src/session";
 
 test("scores against rest: what a face always shows counts less, neutral is left alone", () => {

@@ -1,6 +1,8 @@
-/** The page's side of the worker: one order at a time, and the page's lock on all connections before it starts. */
+/** The way to a page that can read: the browser checked, files loaded, connections locked, networks started. */
 
-import type { Manifest } from "./assets";
+import { checkBrowser, loadFiles, loadManifest, type Manifest } from "./assets";
+import { Page } from "./page";
+import { $, element } from "./panel";
 import type { Answer, Order } from "./worker";
 
 type Reply<K extends Answer["kind"]> = Extract<Answer, { kind: K }>;
@@ -54,7 +56,7 @@ export class Engine {
  * From here on the page may not connect to anything, its own server included: policies can only be made stricter, and
  * the worker, which is started afterwards, inherits this one.
  */
-export function lockConnections(): void {
+function lockConnections(): void {
   const meta = document.createElement("meta");
   meta.httpEquiv = "Content-Security-Policy";
   meta.content =
@@ -62,3 +64,56 @@ export function lockConnections(): void {
     "img-src blob: data:; media-src blob:; worker-src blob:; base-uri 'none'; form-action 'none'";
   document.head.append(meta);
 }
+
+/** Keep the page for offline use, if the browser does that. */
+async function keepOffline(): Promise<void> {
+  try {
+    await navigator.serviceWorker?.register("service-worker.js");
+    await Promise.race([navigator.serviceWorker?.ready, new Promise((resolve) => setTimeout(resolve, 5000))]);
+  } catch (error) {
+    console.info("the page is not kept for offline use:", error);
+  }
+}
+
+function showProgress(loaded: number, total: number): void {
+  $<HTMLProgressElement>("progress").value = loaded / total;
+  $("loaded").textContent = loaded < total
+    ? `Loading the networks, ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`
+    : "Starting the networks …";
+}
+
+/** Count what the page asks of the network from now on, and let the visitor try to make it ask. */
+function bearWitness(): void {
+  let count = 0;
+  const show = () => ($("requests").textContent = `${count} requests since loading`);
+  new PerformanceObserver((list) => { count += list.getEntries().length; show(); }).observe({ type: "resource" });
+  const button = $("witness");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    fetch("manifest.json").then(
+      () => ($("requests").textContent = "it went through: don't trust this page"),
+      () => ($("requests").textContent = "tried to connect: refused by the browser"),
+    ).finally(() => setTimeout(show, 4000));
+  });
+}
+
+async function start(): Promise<void> {
+  try {
+    checkBrowser();
+    const manifest: Manifest = await loadManifest();
+    const [files] = await Promise.all([loadFiles(manifest, showProgress), keepOffline()]);
+    lockConnections();
+    bearWitness();
+    const engine = await Engine.start(manifest, files);
+    $("loading").hidden = true;
+    new Page(manifest.facts, engine);
+  } catch (error) {
+    document.body.dataset.state = "broken";
+    $("loading").hidden = true;
+    $("notice").textContent = error instanceof Error ? error.message : String(error);
+    $("notice").hidden = false;
+    $("welcome").append(element("p", "Nothing was computed, and nothing was sent."));
+  }
+}
+
+void start();

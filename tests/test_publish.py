@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.repocard import metadata_load
-from PIL import Image
 
 from spaces.assemble_explorer import assemble
 from training import publish
@@ -156,35 +155,3 @@ def test_the_assembled_explorer_answers(tmp_path, chromium):
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.slow  # every checkpoint of the package is loaded, exported and sent
-def test_the_whole_package_is_published(monkeypatch, tmp_path):
-    if shutil.which("npm") is None:
-        monkeypatch.setattr(publish, "find_spec", lambda name: None)
-    with hub() as server:
-        assert call(server, monkeypatch) == 0
-        checkpoints = {path.parent.name for path in publish.CHECKPOINTS.glob("*/config.json")}
-        assert {name for kind, name in server.repos if kind == "model"} == {f"user/{name}" for name in checkpoints}
-        for name in checkpoints:
-            files = server.repos["model", f"user/{name}"].files
-            assert "onnx/model.onnx" in files
-            assert b"model-index" in files["README.md"]
-            assert b"USER/NAME" not in files["README.md"]
-            run_examples(files["README.md"].decode(), server.environment, tmp_path)
-
-
-def run_examples(card: str, environment: dict[str, str], folder: Path) -> None:
-    """Every example of a card as it stands, in fresh processes; the second one without this project on the path."""
-    from skimage.data import astronaut
-
-    Image.fromarray(astronaut()).save(folder / "photo.jpg")
-    Image.fromarray(astronaut()[40:210, 140:310]).save(folder / "crop.png")
-    with_package, alone = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    environment = os.environ | environment | {"HF_HOME": str(folder / "home")}
-    for options, example in (([], with_package), (["-I"], alone)):
-        call = [sys.executable, *options, "-c", example]
-        environment["PYTHONPATH"] = str(ROOT)
-        done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert "happiness" in done.stdout

@@ -2,6 +2,7 @@
 Train a network by a settings file, by flags, or by both (a flag overrides the file).
 
     gimefive train --recipe flagship --data DIR --identity package/model --out runs/flagship
+    gimefive train --images FOLDER --out runs/mine     # your own; see training/own_images.py
     gimefive train --recipe paper-raf-db --network gimefive-6-bn --data DIR --out runs/six-blocks
     accelerate launch --multi_gpu --num_processes 2 -m training.train --recipe FILE.json --data DIR --out DIR
 
@@ -18,7 +19,7 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor
 from transformers import logging as transformers_logging
 from transformers import set_seed
 
+from gimefive_hf.bundled import resolve_checkpoint
 from gimefive_hf.tables import write_whole
 
 from .corpora.crops import Crops, read_crops, with_second
@@ -43,6 +45,7 @@ from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
 from .networks.catalogue import build_network, load_checkpoint, load_vgg16
 from .networks.widening import load_widened
+from .own_images import compare, default_weights, prepare_own, settings_from
 
 TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -251,12 +254,12 @@ def train_alone(settings: TrainingSettings, paths: RunPaths) -> dict:
     return finish(trainer, paths.out, record) if trainer.is_world_process_zero() else record
 
 
-def add_paths(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
+def add_paths(parser: argparse.ArgumentParser, data_needed: bool = True) -> None:
+    parser.add_argument("--data", type=Path, required=data_needed, help="folder with the corpora's zip files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there goes on")
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
-    parser.add_argument("--weights", type=Path, help="first weights: VGG16 file or checkpoint folder")
+    parser.add_argument("--weights", type=Path, help="first weights: VGG16 file, checkpoint folder, a bundled name")
     parser.add_argument(
         "--teacher", type=Path, nargs="+", default=(), help="folders of the checkpoints that teacher_share speaks of"
     )
@@ -272,7 +275,15 @@ def paths_of(args: argparse.Namespace) -> RunPaths:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All flags of the command, which is also `gimefive train`."""
-    add_paths(parser)
+    add_paths(parser, data_needed=False)
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="in the place of --data and --recipe: go on from a network in the package (or --weights) with your own "
+        "photos, in a folder for each expression",
+    )
+    parser.add_argument("--crops", action="store_true", help="of --images: they are cropped faces already")
     parser.add_argument("--recipe", type=Path, help="settings file, or the name of one in training/recipes")
     parser.add_argument("--push-to", metavar="REPO", help="push the model to this repository of the Hub afterwards")
     parser.add_argument("--private", action="store_true", help="of --push-to: make the repository private")
@@ -284,8 +295,7 @@ def run(args: argparse.Namespace) -> int:
     transformers_logging.set_verbosity_error()  # the Trainer's own warnings are about things decided here
     transformers_logging.disable_progress_bar()
     try:
-        changes, paths = given_settings(args), paths_of(args)
-        settings = read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags")
+        settings, paths = settings_and_paths(args)
         record = train(settings, paths)
         if args.push_to and PartialState().is_main_process:
             from gimefive_hf.publishing.models import push
@@ -296,7 +306,26 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if PartialState().is_main_process:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
+        if args.images:
+            assert paths.weights and paths.cache  # settings_and_paths has found them
+            print(*compare(paths.weights, paths.out / "model", paths.data, settings, paths.cache), sep="\n")
     return 0
+
+
+def settings_and_paths(args: argparse.Namespace) -> tuple[TrainingSettings, RunPaths]:
+    """What the flags ask for. Raises ValueError for flags that do not fit, and as `prepare_own` does."""
+    changes, paths = given_settings(args), paths_of(args)
+    if args.images is None:
+        if args.crops or args.data is None:
+            raise ValueError("expected --data DIR, or --images FOLDER for your own images, which may be --crops")
+        return read_settings(args.recipe, **changes) if args.recipe else make_settings(changes, "flags"), paths
+    if args.data or args.recipe:
+        raise ValueError("--images brings data and settings; leave out --data and --recipe, flags change single ones")
+    cache = paths.cache or paths.out / "cache"
+    expressions = prepare_own(args.images, paths.out, args.crops, cache)
+    weights = Path(resolve_checkpoint(paths.weights)) if paths.weights else default_weights(expressions)
+    settings = make_settings(settings_from(weights) | changes, "flags")
+    return settings, replace(paths, data=paths.out / "images", weights=weights, cache=cache)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,12 +5,14 @@ Run the commands shown in README.md and paste what they really print.
     python -m evaluation.cards.readme_output --check    # writes nothing; exit code 1 if an output is stale
 
 A block between `<!-- output -->` and `<!-- /output -->` is a fenced console block; each line that starts with `$ ` is
-run by the shell in an empty folder that holds only `astronaut.png`, the public-domain photo.
+run by the shell in an empty folder that holds only `astronaut.png`, the public-domain photo. `why.jpg`, which one of
+them makes, goes to docs/, where README shows it.
 """
 
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PICTURE = ROOT / "docs" / "why.jpg"
 BLOCK = re.compile(r"(<!-- output -->\n```console\n)(.*?)(```\n<!-- /output -->)", re.DOTALL)
 
 
@@ -48,6 +51,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         Image.fromarray(astronaut()).save(Path(folder) / "astronaut.png")
         fresh = BLOCK.sub(lambda m: m.group(1) + run_block(m.group(2), Path(folder)) + m.group(3), text)
+        if not args.check:
+            shutil.copyfile(Path(folder) / PICTURE.name, PICTURE)
     if fresh == text:
         return 0
     if args.check:

@@ -256,17 +256,34 @@ def test_only_the_papers_six(demo, bundled, astronaut):
     assert six.scores == pytest.approx(face.scores)
 
 
-@pytest.mark.parametrize(
-    "name", ["astronaut", "happy-baby", "sad-baby", "angry", "surprised", "neutral", "group", "rocket"]
-)
-def test_every_example_is_right_or_says_that_it_is_not(demo, bundled, name):
-    from examples import BY_NAME, note_on, read_example
+@pytest.mark.parametrize("model", ["gimefive", "gimefive-7"])
+def test_every_example_is_right_or_says_that_it_is_not(demo, model):
+    """What is said below each photo, beside the answer of the model that says it."""
+    from examples import EXAMPLES, note_on, read_example
 
-    faces = bundled(read_example(name))
-    note = note_on(BY_NAME[name], faces)
-    right = bool(faces) and faces[0].is_clear and faces[0].emotion == BY_NAME[name].shows
-    assert right == ("so does the network" in note)
-    assert note
+    from gimefive_hf import ExpressionRecognizer
+
+    recognizer = ExpressionRecognizer.from_pretrained(model)
+    for example in EXAMPLES:
+        faces = recognizer(read_example(example.name))
+        note = note_on(example, faces)
+        if example.absent:
+            called = {name: re.search(rf"{name} of face ([\d and]+)", note) for name in example.absent}
+            numbers = {name: [int(n) for n in re.findall(r"\d+", found[1])] for name, found in called.items() if found}
+            wrong = {name: [n for n, face in enumerate(faces, 1) if face.label == name] for name in example.absent}
+            assert numbers == {name: found for name, found in wrong.items() if found}
+            assert note.startswith(f"{len(faces)} people")
+        elif example.shows is None:
+            assert ("none was found" in note) == (not faces)
+        else:
+            right = faces[0].label == example.shows
+            assert right == ("so does the network" in note), (example.name, note)
+            if not right and example.shows in faces[0].scores:
+                assert "It is wrong" in note
+                percents = [
+                    f"{faces[0].scores[name]:.0%}".replace("%", " %") for name in (faces[0].emotion, example.shows)
+                ]
+                assert [p for p in percents if p in note][-1] == percents[1], note
 
 
 def test_upload_input_gives_the_bytes_and_deletes_the_file(demo, two_faces, tmp_path):

@@ -134,6 +134,55 @@ def test_a_clip_in_words(demo):
     assert [len(rows) for rows in lasting_people(flash)] == [2], "better than nobody"
 
 
+def test_what_is_said_of_the_example_clip_is_what_its_timeline_says(demo):
+    import pandas as pd
+    from clip_example import BENT, about
+
+    from spaces.example_clip import SCORE, strengths
+
+    for index, (_, _, start, end) in enumerate(BENT):
+        assert {start, end} <= {second for second, *_ in SCORE}
+        assert strengths(start)[index] == strengths(end)[index] == 1
+    times = np.arange(110) / 10
+    table = pd.DataFrame({"time": times, "emotion": np.where(times < 6, "happiness", "fear")})
+    assert "calls the smile happiness and the surprised face fear, which is wrong." in about(table)
+    table.loc[table["time"] > 8, "emotion"] = "surprise"
+    assert "fear most of the time, which is wrong." in about(table)
+    assert "wrong" not in about(table.assign(emotion=np.where(times < 6, "happiness", "surprise")))
+
+
+def test_the_example_clip_is_computed_once_ahead_of_its_visitors(demo):
+    from threading import Event
+
+    from clip_example import ExampleAnswer
+
+    calls, go, told = [], Event(), []
+
+    def make(progress):
+        calls.append(1)
+        progress((3, 10), desc="analysing")
+        assert go.wait(20)
+        if len(calls) == 1:
+            raise ValueError("not this time")
+        return "status", "result"
+
+    answer = ExampleAnswer(make)
+    first = answer.prepare()
+    go.set()
+    with pytest.raises(ValueError, match="not this time"):
+        first.result(20)
+    go.clear()
+    assert answer.prepare() is answer.prepare() is not first  # a failed attempt is made again, and once
+
+    def progress(*far, **_):
+        told.append(far)
+        go.set()
+
+    assert answer.get(progress) == ("status", "result")
+    assert (told[0], len(calls)) == (((3, 10),), 2)
+    assert answer.get(lambda *_: pytest.fail("nobody waits")) == ("status", "result")
+
+
 def test_client_frame(demo, astronaut):
     from gradio_client import Client
     from photo import to_data_url

@@ -42,8 +42,12 @@ def default_model() -> str:
     return "gimefive-7" if (CHECKPOINTS / "gimefive-7" / "model.safetensors").is_file() else "gimefive"
 
 
-def build(uploads: Uploads, model: str) -> gr.Blocks:
-    """The page with its tabs, around one recogniser for photos and a faster one for moving pictures, where there is."""
+def build(uploads: Uploads, model: str, ahead: bool = False) -> gr.Blocks:
+    """
+    The page with its tabs, around one recogniser for photos and a faster one for moving pictures, where there is.
+
+    With `ahead` the example clip's answer is computed in the background, before the first visitor asks for it.
+    """
     fer = ExpressionRecognizer.from_pretrained(model)
     fast = from_pretrained(model, precision="bf16") if has_bf16() else fer
     analyst = Analyst(fer, model)
@@ -53,11 +57,13 @@ def build(uploads: Uploads, model: str) -> gr.Blocks:
             with gr.Tab("Photo", id="photo"):
                 photo_tab.build(analyst, uploads)
             with gr.Tab("Clip", id="clip"):
-                clip_tab.build(fast, uploads)
+                example = clip_tab.build(fast, uploads)
             with gr.Tab("Camera", id="camera"):
                 webcam_tab.build(fast, uploads)
         gr.Markdown(NOTE, elem_id="note")
         endpoints.build(analyst, uploads)
+    if ahead:
+        example.prepare()
     return page
 
 
@@ -71,7 +77,7 @@ def launch(
 ) -> str:
     """Build the page and serve it until interrupted, or with `block` off in the background; returns its address."""
     uploads = open_place()
-    page = build(uploads, model or default_model())
+    page = build(uploads, model or default_model(), ahead=block)
     url = serve(page, uploads, host, port, allowed, inbrowser=open_browser, **look())
     if block:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: uploads are deleted

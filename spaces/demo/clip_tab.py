@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import gradio as gr
 import pandas as pd
+from clip_example import EXAMPLE, ExampleAnswer, about
 from clip_story import lasting_people, name_unclear, story_html
 from gradio.data_classes import FileData
 from server.uploads import NotAnUploadError, Uploads
@@ -25,11 +26,6 @@ NO_HEAT_MAP = "none"
 AT_FIRST = (NO_HEAT_MAP, 2, False)
 # Fast enough to be made for every frame of a clip.
 FAST_METHODS = [name for name in METHODS if name in ("grad-cam", "activations", "layer-cam", "grad-cam++")]
-EXAMPLE = Path(__file__).parent / "examples" / "changing_face.mp4"
-ABOUT_EXAMPLE = (
-    "Nobody made these expressions: one photo of a face at rest was bent by moving its landmarks, into a smile, back, "
-    "and into surprise."
-)
 # The page keeps the clip, and sends it anew with each analysis: nothing stays on the server between them.
 SEND_CLIP = "(_, __, ...settings) => window.gimefive.sendClip(settings)"
 USE_EXAMPLE = "(...settings) => window.gimefive.useExampleClip(settings)"
@@ -59,8 +55,8 @@ class Clip(gr.Video):
         return payload.orig_name or "clip", Path(payload.path)
 
 
-def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
-    """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`."""
+def build(fer: ExpressionRecognizer, uploads: Uploads) -> ExampleAnswer:
+    """Lay out the tab and connect it to `fer`; to be called inside a `gr.Tab`. Returns what it opens with."""
     with gr.Column(elem_id="clip-page"):
         with gr.Column(elem_id="clip-input", min_width=0):
             gr.HTML(CHOOSER, elem_id="clip-chooser", padding=False)
@@ -83,15 +79,13 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
             )
             result = gr.HTML(elem_id="clip-annotated", padding=False)
 
-    first: list[tuple[str, str]] = []
-
-    def show(name: str, path: Path, settings: tuple, progress: gr.Progress) -> tuple[str, str]:
+    def show(name: str, path: Path, settings: tuple, progress: Callable[..., Any]) -> tuple[str, str]:
         try:
             video, table, summary = analyse(fer, path, *settings, progress, uploads)
         except ValueError as error:
             message = html.escape(str(error).replace(path.name, name, 1))
             return f'<p class="status problem">{message}</p>', ""
-        note = f'<p class="note">{ABOUT_EXAMPLE}</p>' if path == EXAMPLE else ""
+        note = f'<p class="note">{html.escape(about(table))}</p>' if path == EXAMPLE else ""
         said = describe(summary, len(lasting_people(table))) + note
         return said, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
 
@@ -108,9 +102,9 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
 
     def run_example(method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
         chosen = (method_name, int(step), landmarks_on)
-        if chosen == AT_FIRST and not first:  # everybody who opens the tab sees this one
-            first.append(show(EXAMPLE.name, EXAMPLE, chosen, progress))
-        return first[0] if chosen == AT_FIRST else show(EXAMPLE.name, EXAMPLE, chosen, progress)
+        return first.get(progress) if chosen == AT_FIRST else show(EXAMPLE.name, EXAMPLE, chosen, progress)
+
+    first = ExampleAnswer(lambda progress: show(EXAMPLE.name, EXAMPLE, AT_FIRST, progress))
 
     settings, outputs = [method, every, landmarks], [status, result]
     options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status]}
@@ -118,6 +112,7 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
     start.click(run, [clip, shown, *settings], outputs, js=SEND_CLIP, **options)
     example.click(run_example, settings, outputs, js=USE_EXAMPLE, **options)
     add_endpoint(fer, clip, uploads)
+    return first
 
 
 def add_endpoint(fer: ExpressionRecognizer, clip: Clip, uploads: Uploads) -> None:
@@ -166,7 +161,7 @@ def analyse(
     method: str,
     every: int,
     landmarks: bool,
-    progress: gr.Progress | None,
+    progress: Callable[..., Any] | None,
     uploads: Uploads,
     annotate: bool = True,
 ) -> tuple[bytes, pd.DataFrame, VideoSummary]:
@@ -190,7 +185,7 @@ def analyse(
         return video.read_bytes() if annotate else b"", rows, summary
 
 
-def teller(progress: gr.Progress | None) -> Callable[[int, int | None], None]:
+def teller(progress: Callable[..., Any] | None) -> Callable[[int, int | None], None]:
     """Says how far an analysis is and how long it will still take."""
     start = time.monotonic()
 

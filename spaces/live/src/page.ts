@@ -3,7 +3,7 @@
 import type { Facts } from "./assets";
 import { Camera, cameraTrouble, grab, Pace, readPhoto } from "./camera";
 import type { Why } from "./occlusion";
-import { $, bindKeys, clock, download, Panel, write } from "./panel";
+import { $, bindKeys, clock, download, Panel } from "./panel";
 import { fromPhoto, People, type Person } from "./people";
 import { Session, Timeline, type Sample } from "./session";
 import { Stage } from "./stage";
@@ -29,6 +29,8 @@ export class Page {
   private readonly timeline: Timeline;
   private readonly camera: Camera;
   private readonly began = performance.now() / 1000;
+  /** When the tab went to the background while the camera was read. */
+  private hidden: number | null = null;
   private shown = { panel: 0, session: 0, label: "" };
   private readonly pace = new Pace();
 
@@ -138,12 +140,18 @@ export class Page {
     }
   }
 
-  private showPace(): void {
-    const stages = { ...this.pace.stages, dropped: this.camera.dropped };
-    const speed = $("speed");
-    if (this.pace.known) write(speed, `${stages.fps.toFixed(0)} frames/s · ${stages.ms.toFixed(0)} ms`);
-    speed.dataset.stages = JSON.stringify(stages);
-    speed.title = `pixels ${stages.pixels.toFixed(1)} ms, faces and landmarks ${stages.faces.toFixed(1)} ms, scores ${stages.scores.toFixed(1)} ms; ${stages.dropped} frames dropped`;
+  /** In the background nothing is read: browsers show no frames there, and nobody looks. */
+  private onVisibility(): void {
+    if (document.hidden) return void (this.hidden = this.state === "live" ? this.seconds : null);
+    if (this.hidden === null) return;
+    const now = this.seconds;
+    this.session.pause(this.hidden, now);
+    const text = `Paused for ${clock(now - this.hidden)} min while this tab was in the background; the chart shows the gap.`;
+    this.hidden = null;
+    this.renew(true);
+    if (this.state !== "live") return; // what happened meanwhile has been told
+    this.tell(text);
+    setTimeout(() => $("notice").textContent === text && this.tell(""), 8000);
   }
 
   private async freeze(): Promise<void> {
@@ -237,8 +245,8 @@ export class Page {
     if (now || time - this.shown.session > SESSION_EVERY) {
       this.shown.session = time;
       this.panel.showActions(this.person);
-      this.showPace();
-      this.timeline.draw(this.line(), this.seconds);
+      this.panel.showPace(this.pace, this.camera.dropped);
+      this.timeline.draw(this.line(), this.session.pauses, this.seconds);
       this.panel.showSession(this.session);
     }
   }
@@ -323,9 +331,7 @@ export class Page {
     });
     $<HTMLSelectElement>("devices").addEventListener("change", (event) => void this.startCamera((event.target as HTMLSelectElement).value));
     navigator.mediaDevices?.addEventListener("devicechange", () => void this.listCameras());
-    document.addEventListener("visibilitychange", () => {
-      if (this.state === "live") this.tell(document.hidden ? "Paused while this tab was in the background." : "");
-    });
+    document.addEventListener("visibilitychange", () => this.onVisibility());
     window.addEventListener("resize", () => this.renew(true));
     this.bindFiles();
   }
@@ -340,7 +346,7 @@ export class Page {
   }
 
   private async savePng(): Promise<void> {
-    const blob = await this.timeline.toPng(this.line(), `What a network read in a face, ${clock(this.session.summary().seconds)} min`);
+    const blob = await this.timeline.toPng(this.line(), this.session.pauses, `What a network read in a face, ${clock(this.session.summary().seconds)} min`);
     if (blob) download(blob, "gimefive-session.png");
   }
 }

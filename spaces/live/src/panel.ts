@@ -1,6 +1,7 @@
 /** The page's words about one person and about the session; its keys, and files saved on the visitor's wish. */
 
 import type { Facts, Figure } from "./assets";
+import type { Pace } from "./camera";
 import { actions, RESTING_FACES, turned } from "./landmarks";
 import type { Why } from "./occlusion";
 import type { Person } from "./people";
@@ -13,7 +14,7 @@ export const $ = <T extends HTMLElement>(id: string): T => {
 };
 
 /** Set an element's text, unless it says so already: what is written anew is laid out anew. */
-export function write(place: HTMLElement, text: string): void {
+function write(place: HTMLElement, text: string): void {
   if (place.textContent !== text) place.textContent = text;
 }
 
@@ -169,6 +170,16 @@ export class Panel {
       row.append(element("span", label), bar, element("small", percent(share)));
       return row;
     }));
+  }
+
+  /** How fast frames are read. */
+  showPace(pace: Pace, dropped: number): void {
+    const stages = { ...pace.stages, dropped };
+    const speed = $("speed");
+    if (pace.known) write(speed, `${stages.fps.toFixed(0)} frames/s · ${stages.ms.toFixed(0)} ms`);
+    speed.dataset.stages = JSON.stringify(stages);
+    const [pixels, faces, scores] = [stages.pixels, stages.faces, stages.scores].map((ms) => `${ms.toFixed(1)} ms`);
+    speed.title = `pixels ${pixels}, faces and landmarks ${faces}, scores ${scores}; ${dropped} frames dropped`;
   }
 
   /** Where it fails, with figures of the results store. */

@@ -36,6 +36,8 @@ const LONGEST_FRAME = 5;
 
 export class Session {
   samples: Sample[] = [];
+  /** Seconds from and until which nothing was read, because the tab was in the background. */
+  pauses: [from: number, until: number][] = [];
   private stretches: Stretch[] = [];
   private previous = -Infinity;
   private readonly latest = new Map<number, { sampled: number; stretch: Stretch }>();
@@ -46,6 +48,12 @@ export class Session {
     this.previous = time;
     if (this.samples.length > MOST) this.samples = this.samples.slice(MOST / 10);
     for (const [number, { stretch }] of this.latest) if (time - stretch.until > 60) this.latest.delete(number);
+  }
+
+  /** Nothing was read meanwhile: what was seen before has ended, and the chart shows a gap. */
+  pause(from: number, until: number): void {
+    if (this.samples.length) this.pauses.push([from, until]);
+    this.previous = until;
   }
 
   private addOne(person: Person, time: number): void {
@@ -103,7 +111,7 @@ export class Session {
   }
 
   clear(): void {
-    [this.samples, this.stretches, this.previous] = [[], [], -Infinity];
+    [this.samples, this.pauses, this.stretches, this.previous] = [[], [], [], -Infinity];
     this.latest.clear();
   }
 
@@ -143,7 +151,7 @@ export class Timeline {
   ) {}
 
   /** Draw one person's samples up to `now`, in seconds of the session. */
-  draw(samples: Sample[], now: number): void {
+  draw(samples: Sample[], pauses: Session["pauses"], now: number): void {
     const { clientWidth, clientHeight } = this.canvas;
     const fine = Math.min(window.devicePixelRatio || 1, 2);
     const [w, h] = [Math.round(clientWidth * fine), Math.round(clientHeight * fine)];
@@ -153,11 +161,13 @@ export class Timeline {
     context.setTransform(fine, 0, 0, fine, 0, 0);
     context.clearRect(0, 0, clientWidth, clientHeight);
     const ink = getComputedStyle(this.canvas).color;
-    drawAreas(context, samples, now, SPAN, { left: 0, top: 6, width: clientWidth, height: clientHeight - 24 }, this.facts, ink);
+    const place = { left: 0, top: 6, width: clientWidth, height: clientHeight - 24 };
+    drawPauses(context, pauses, now, SPAN, place, ink);
+    drawAreas(context, samples, now, SPAN, place, this.facts, ink);
   }
 
   /** The whole of a person's session as a picture that can be shown elsewhere. */
-  toPng(samples: Sample[], title: string): Promise<Blob | null> {
+  toPng(samples: Sample[], pauses: Session["pauses"], title: string): Promise<Blob | null> {
     const [width, height] = [1200, 420];
     const canvas = Object.assign(document.createElement("canvas"), { width: 2 * width, height: 2 * height });
     const context = canvas.getContext("2d")!;
@@ -170,7 +180,9 @@ export class Timeline {
     this.drawLegend(context, 40, 78);
     const start = samples[0]?.time ?? 0;
     const end = Math.max(samples.at(-1)?.time ?? 1, start + 1);
-    drawAreas(context, samples, end, end - start, { left: 40, top: 100, width: width - 80, height: 240 }, this.facts, "#191a1f");
+    const place = { left: 40, top: 100, width: width - 80, height: 240 };
+    drawPauses(context, pauses, end, end - start, place, "#191a1f");
+    drawAreas(context, samples, end, end - start, place, this.facts, "#191a1f");
     context.font = "14px system-ui, sans-serif";
     context.fillStyle = "#63656e";
     context.fillText(`0 s`, 40, 384);
@@ -193,6 +205,34 @@ export class Timeline {
       context.fillText(name, x + 18, y);
       x += context.measureText(name).width + 42;
     }
+  }
+}
+
+/** Fine slanted lines and a word where nothing was read. */
+function drawPauses(
+  context: CanvasRenderingContext2D, pauses: Session["pauses"], end: number, span: number, { left, top, width, height }: Place, ink: string,
+): void {
+  const x = (time: number) => left + width * Math.min(Math.max(1 - (end - time) / span, 0), 1);
+  for (const [from, until] of pauses) {
+    const [a, b] = [x(from), x(until)];
+    if (b <= a) continue;
+    context.save();
+    context.beginPath();
+    context.rect(a, top, b - a, height);
+    context.clip();
+    context.globalAlpha = 0.3;
+    context.strokeStyle = context.fillStyle = ink;
+    context.lineWidth = 1;
+    context.beginPath();
+    for (let at = a - height; at < b; at += 8) {
+      context.moveTo(at, top + height);
+      context.lineTo(at + height, top);
+    }
+    context.stroke();
+    context.globalAlpha = 1;
+    context.font = "12.5px system-ui, sans-serif";
+    if (b - a > 60) context.fillText("paused", a + 8, top + 16);
+    context.restore();
   }
 }
 

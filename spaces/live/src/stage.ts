@@ -2,6 +2,7 @@
 
 import type { Facts } from "./assets";
 import { invert } from "./crop";
+import { overlap, type Box } from "./detector";
 import type { Why } from "./occlusion";
 import type { Person } from "./people";
 
@@ -10,6 +11,11 @@ const LINES: [number, number, boolean][] = [
   [0, 16, false], [17, 21, false], [22, 26, false], [27, 30, false], [31, 35, false],
   [36, 41, true], [42, 47, true], [48, 59, true], [60, 67, true],
 ];
+
+/** Share of a face's box, from its top, that no name may cover: brows and eyes. */
+const EYES = 0.6;
+/** Pixels of the page: narrower faces get no lines, which would hide them; on wider ones a name has room on the chin. */
+const [SMALL, LARGE] = [48, 150];
 
 export class Stage {
   mirrored = true;
@@ -43,11 +49,15 @@ export class Stage {
     if (why) drawMap(context, why);
     for (const person of people) {
       context.globalAlpha = person.number === chosen ? 1 : 0.75;
-      if (this.outlines) this.drawOutline(person, scale);
+      const small = person.face.box[2] < SMALL * scale && person.number !== chosen;
+      if (this.outlines && !small) this.drawOutline(person, scale);
       this.drawCorners(person, scale, person.number === chosen);
     }
     context.restore();
-    for (const person of people) this.drawName(person, width, scale, people.length > 1, person.number === chosen);
+    const shown = people.map(({ face: { box: [x, y, w, h] } }): Box => [this.mirrored ? width - x - w : x, y, w, h]);
+    const measure = (text: string, size: number) => ((context.font = font(size)), context.measureText(text).width);
+    const words = (person: Person) => this.wordsFor(person, people.length > 1);
+    placeNames(people, shown, chosen, [width, height], scale, words, measure).forEach((tag) => this.drawName(tag));
     context.restore();
   }
 
@@ -64,6 +74,11 @@ export class Stage {
     if (this.mirrored) x = width - x;
     const hit = people.find(({ face: { box } }) => x >= box[0] && x <= box[0] + box[2] && y >= box[1] && y <= box[1] + box[3]);
     return hit?.number ?? null;
+  }
+
+  private wordsFor({ number, label, confidence }: Person, numbered: boolean): string[] {
+    const name = label === this.facts.noClearEmotion ? label : `${label} ${Math.round(100 * confidence)} %`;
+    return numbered ? [`${number}  ${name}`, String(number)] : [name];
   }
 
   colorOf(label: string): string {
@@ -114,29 +129,58 @@ export class Stage {
     }
   }
 
-  /** Where names of many small faces would cover each other, all but the chosen one show only their number. */
-  private drawName(
-    { number, face: { box }, label, confidence }: Person, width: number, scale: number, numbered: boolean, chosen: boolean,
-  ): void {
+  private drawName({ person: { label }, text, size, box: [left, top, width, height] }: Tag): void {
     const { context } = this;
-    const size = Math.max(11, Math.min(16, (box[2] / scale) * 0.13)) * scale;
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    const clear = label !== this.facts.noClearEmotion;
-    let text = `${numbered ? `${number}  ` : ""}${label}${clear ? ` ${Math.round(100 * confidence)} %` : ""}`;
-    if (numbered && !chosen && context.measureText(text).width > 1.5 * box[2]) text = String(number);
-    const [w, h] = [context.measureText(text).width + 1.2 * size, 1.8 * size];
-    const centre = this.mirrored ? width - box[0] - box[2] / 2 : box[0] + box[2] / 2;
-    const left = Math.min(Math.max(centre - w / 2, 2 * scale), Math.max(2 * scale, width - w - 2 * scale));
-    const top = Math.max(box[1] - h - 6 * scale, 2 * scale);
     const color = this.colorOf(label);
+    context.font = font(size);
     context.fillStyle = color;
     context.beginPath();
-    context.roundRect(left, top, w, h, h / 2);
+    context.roundRect(left, top, width, height, height / 2);
     context.fill();
     context.fillStyle = isLight(color) ? "#111" : "#fff";
     context.textBaseline = "middle";
-    context.fillText(text, left + 0.6 * size, top + 0.53 * h);
+    context.fillText(text, left + 0.6 * size, top + 0.53 * height);
   }
+}
+
+const font = (size: number) => `600 ${size}px system-ui, sans-serif`;
+
+/** A name or number over the picture, in a box of its pixels. */
+interface Tag {
+  person: Person;
+  text: string;
+  size: number;
+  box: Box;
+}
+
+/**
+ * Where the names stand: the chosen person's first, then those of the largest faces; above the face or below it, over
+ * nobody's eyes and over no other name. Who has no room for the whole name gets the number, and else the frame alone.
+ * `words` are a person's texts, the longest first; `boxes` are the faces as shown, mirrored or not.
+ */
+export function placeNames(
+  people: Person[], boxes: Box[], chosen: number | null, [width, height]: [number, number], scale: number,
+  words: (person: Person) => string[], measure: (text: string, size: number) => number,
+): Tag[] {
+  const eyes = boxes.map(([x, y, w, h]): Box => [x, y, w, EYES * h]);
+  const rank = (k: number) => (people[k]!.number === chosen ? Infinity : boxes[k]![2]);
+  const tags: Tag[] = [];
+  for (const k of people.map((_, index) => index).sort((a, b) => rank(b) - rank(a))) {
+    const [x, y, w, h] = boxes[k]!;
+    const size = Math.max(11, Math.min(16, (w / scale) * 0.13)) * scale;
+    const [tall, gap] = [1.8 * size, 2 * scale];
+    const tops = [y - tall - 3 * gap, y + h + 3 * gap].filter((top) => top >= gap && top + tall <= height - gap);
+    if (w > LARGE * scale) tops.push(Math.min(y + h, height) - tall - gap); // a face that fills the picture: over the chin
+    const person = people[k]!;
+    const places = words(person).filter((text) => rank(k) === Infinity || measure(text, size) <= 1.5 * w).flatMap((text) => {
+      const wide = measure(text, size) + 1.2 * size;
+      const left = Math.min(Math.max(x + w / 2 - wide / 2, gap), Math.max(gap, width - wide - gap));
+      return tops.map((top): Tag => ({ person, text, size, box: [left, top, wide, tall] }));
+    });
+    const free = places.find(({ box }) => [...eyes, ...tags.map((tag) => tag.box)].every((other) => overlap(box, other).inside === 0));
+    if (free) tags.push(free);
+  }
+  return tags;
 }
 
 /** Whether black text reads better on a colour (#rrggbb) than white. */

@@ -77,3 +77,14 @@ test("an action is named against the visitor's own rest, and told from those tha
 test("the convex hull leaves out what lies inside", () => {
   expect(hull([[0, 0], [4, 0], [2, 1], [4, 4], [0, 4]])).toHaveLength(4);
 });
+
+test("a pause ends what was seen before it: the session shows a gap, however soon the same face is back", () => {
+  const session = new Session();
+  for (let k = 0; k < 20; k++) session.add([person("happiness")], k / 10);
+  session.pause(2, 5);
+  for (let k = 50; k < 70; k++) session.add([person("happiness")], k / 10);
+  expect(session.events().map(({ from, until }) => [from, Math.round(until)])).toEqual([[0, 2], [5, 7]]);
+  expect(session.samples.filter(({ time }) => time > 1.95 && time < 5)).toEqual([]);
+  session.clear();
+  expect(session.pauses).toEqual([]);
+});

@@ -8,7 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +23,7 @@ from PIL import Image
 pytest.importorskip(
     "streamlit", reason="the explorer's own requirement: pip install -r spaces/explorer/requirements.txt"
 )
+import streamlit
 from streamlit.elements.lib import streamlit_plotly_theme
 from streamlit.testing.v1 import AppTest
 
@@ -258,6 +262,18 @@ def test_command_refuses_a_missing_store(tmp_path):
         command_explorer.run(parser.parse_args(["--store", str(tmp_path / "none")]))
 
 
+def seconds_of_requests(port: int, count: int) -> Iterator[float]:
+    """How long each of some small files takes on one connection."""
+    script = next(Path(streamlit.__file__).parent.glob("static/static/js/isSymbol.*.js"))
+    connection = HTTPConnection("127.0.0.1", port)
+    for _ in range(count):
+        start = time.perf_counter()
+        connection.request("GET", f"/static/js/{script.name}")
+        assert connection.getresponse().read() == script.read_bytes()
+        yield time.perf_counter() - start
+    connection.close()
+
+
 def test_command_starts_streamlit_and_ends_with_it(tmp_path):
     """What a process manager does: SIGTERM to the command ends the server too."""
     port = free_port()
@@ -267,6 +283,7 @@ def test_command_starts_streamlit_and_ends_with_it(tmp_path):
         assert streamlit_answers(port, process), process.communicate()[0]
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
         assert f"GIMEFIVE_STORE={tmp_path}".encode() in environment
+        assert np.median(list(seconds_of_requests(port, 20))) < 0.035  # Nagle's algorithm makes 0.044 of each
         process.terminate()
         process.wait(30)
         with socket.create_server(("127.0.0.1", port)):

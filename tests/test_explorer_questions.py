@@ -71,9 +71,7 @@ LOOKS = {
 @pytest.fixture(scope="module")
 def url():
     port = free_port()
-    options = {"port": port, "address": "127.0.0.1", "headless": "true", "showEmailPrompt": "false"}
-    flags = [f"--server.{name}={value}" for name, value in options.items()] + ["--browser.gatherUsageStats=false"]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "spaces/explorer/app.py"), *flags]
+    command = [sys.executable, str(ROOT / "spaces/explorer/serve.py"), "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     environment.pop("GIMEFIVE_STORE", None)
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -138,7 +138,7 @@ def test_the_assembled_explorer_answers(tmp_path, chromium):
 
     assemble(tmp_path)
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    command = [sys.executable, "serve.py", "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(command, cwd=tmp_path / "spaces" / "explorer", env=environment, stderr=subprocess.PIPE)
     try:

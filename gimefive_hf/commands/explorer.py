@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-APP = Path(__file__).parents[2] / "spaces" / "explorer" / "app.py"
+APP = Path(__file__).parents[2] / "spaces" / "explorer" / "serve.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +27,8 @@ def run(args: argparse.Namespace) -> int:
         if not args.store.is_dir():
             raise ValueError(f"no folder {args.store} with results")
         environment["GIMEFIVE_STORE"] = str(args.store.resolve())
-    command = [sys.executable, "-m", "streamlit", "run", str(APP)]
-    command += [f"--server.address={args.host}", f"--server.port={args.port}"]
-    command += [f"--server.headless={str(args.no_browser).lower()}", "--browser.gatherUsageStats=false"]
-    command += ["--server.showEmailPrompt=false"]  # Streamlit asks every new account
+    command = [sys.executable, str(APP), "--host", args.host, "--port", str(args.port)]
+    command += [] if args.no_browser else ["--open"]
     os.chdir(APP.parent)
     # In the place of this process, so that whoever ends it ends the server too.
     os.execve(sys.executable, command, environment)

@@ -1,7 +1,7 @@
 """
 The explorer: every stored result of GiMeFive, with intervals and denominators.
 
-    gimefive explorer        # or: streamlit run spaces/explorer/app.py
+    gimefive explorer        # its server is serve.py
 """
 
 from pathlib import Path

@@ -1,12 +1,12 @@
 """One photo, all models of the package side by side."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from parts.charts import dot_plot
+from parts.recognizers import load_recognizer, runtimes
 from parts.sentences import ends
 from parts.store import show_chart
 from PIL import Image, ImageDraw, ImageFont
@@ -15,25 +15,12 @@ import gimefive_hf
 from gimefive_hf import ExpressionRecognizer, Face
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION
 
-CHECKPOINTS = Path(gimefive_hf.__file__).parent / "checkpoints"
 MARK = (86, 180, 233)
-
-
-@st.cache_resource(show_spinner=False)
-def load(name: str, backend: str) -> ExpressionRecognizer:
-    return ExpressionRecognizer.from_pretrained(name, backend=backend)
-
-
-def runtimes(folder: Path = CHECKPOINTS) -> dict[str, str]:
-    """The checkpoints of the package and what runs them: onnxruntime first, which starts in no time, torch last."""
-    names = sorted(path.parent.name for path in folder.glob("*/model.safetensors"))
-    told = {name: "onnx" if (folder / name / "model.onnx").is_file() else "torch" for name in names}
-    return dict(sorted(told.items(), key=lambda item: item[1]))
 
 
 def loaded_text(names: list[str]) -> str:
     """`gimefive on onnx in fp32, …` of models that are loaded."""
-    predictors = {name: load(name, models[name]).predictor for name in names}
+    predictors = {name: load_recognizer(name, models[name]).predictor for name in names}
     return ", ".join(f"{name} on {p.backend} in {p.precision}" for name, p in predictors.items())
 
 
@@ -77,7 +64,7 @@ def read_photo(content: bytes, as_crop: bool, names: dict[str, str]) -> tuple[np
     """The photo and its faces, found once for all models. Raises ValueError for what is no photo."""
     image = gimefive_hf.load_image(content)
     first, backend = next(iter(names.items()))
-    return image, load(first, backend)(image, crops=as_crop, landmarks=False)
+    return image, load_recognizer(first, backend)(image, crops=as_crop, landmarks=False)
 
 
 st.title("Try it")
@@ -96,7 +83,7 @@ if upload is None:
     slot.info(f"No photo yet. Models: {', '.join(models)}.")
     for name, backend in models.items():  # while the reader looks for a photo; torch would take the processor from it
         if backend == "onnx":
-            load(name, backend)
+            load_recognizer(name, backend)
     st.stop()
 try:
     with slot, st.spinner("Reading the photo …"):
@@ -116,7 +103,7 @@ for backend in dict.fromkeys(models.values()):
     chosen = [name for name, runtime in models.items() if runtime == backend]
     with right, st.spinner(f"{', '.join(chosen)} …"):
         for name in chosen:
-            rows += score_rows(name, load(name, backend), faces)
+            rows += score_rows(name, load_recognizer(name, backend), faces)
     table = pd.DataFrame(rows, columns=["model", "face", "expression", "score", "answer"])
     with shown.container():
         show_scores(table, len(faces))

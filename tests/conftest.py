@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors gain nothing from more, and two workers share the cores
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when transformers is imported; see cli.main
 
@@ -23,6 +24,8 @@ from gimefive_hf import (
 from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
+
+from .video_cases import tiny_recognizer
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -52,6 +55,36 @@ def corpora_dir() -> Path:
 def chromium() -> str:
     assert CHROMIUM, "Chromium is not installed (Debian: apt-get install chromium)"
     return CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright, chromium):
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory) -> Path:
+    """A folder with `tiny_corpora`; trainings keep their cache in it."""
+    from .tiny_corpora import write_corpora
+
+    return write_corpora(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def fer() -> ExpressionRecognizer:
+    """A tiny random network with exact CAM; who changes it makes one of their own."""
+    return tiny_recognizer()
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
-"""Augmentation: seeded, per image, within its strengths; the sheet command."""
+"""Augmentation: seeded, per image, within its strengths."""
 
-import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from tests import corpus_layouts as layouts
-from training.loop import augmentation
-from training.loop.augmentation import Augmentation, augment, contact_sheet
+from training.loop.augmentation import Augmentation, augment
 
 NOTHING = Augmentation(False, 0, 0, 0, 0, 0, 0)
 
@@ -86,20 +81,3 @@ def test_noise_share_and_strength():
 def test_strengths_out_of_range(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be between 0 and"):
         Augmentation(**options)
-
-
-def test_contact_sheet_shows_the_originals():
-    images = torch.randint(0, 256, (2, 1, 56, 56), dtype=torch.uint8)
-    sheet = np.asarray(contact_sheet(images, NOTHING, seed=0, columns=2, side=56))
-    assert sheet.shape == (112, 168, 3)
-    assert np.array_equal(sheet[56:, :56, 0], images[1, 0].numpy())
-    assert np.abs(sheet[56:, 56:112, 1].astype(int) - images[1, 0].numpy()).max() <= 1
-
-
-def test_sheet_command(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIMEFIVE_CACHE", str(tmp_path / "cache"))
-    layouts.zipped(tmp_path / "raf-db.zip", layouts.raf_kaggle(3))
-    out = tmp_path / "sheet.png"
-    monkeypatch.setattr(sys, "argv", ["augmentation", "--data", str(tmp_path), "--out", str(out), "--images", "3"])
-    augmentation.main()
-    assert Image.open(out).size == (8 * 112, 3 * 112)

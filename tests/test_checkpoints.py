@@ -4,26 +4,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from training.loop.checkpoints import complete_checkpoints, damage, write_digests
 from training.train import main
 
 from .test_train import arguments, same_tensors
-from .tiny_corpora import write_corpora
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> tuple[list[str], Path]:
+def run(corpora, tmp_path_factory) -> tuple[list[str], Path]:
     """The command of a tiny run, and the folder of the finished run: checkpoints 3 and 6, the best of one of them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    corpora = write_corpora(tmp_path_factory.mktemp("tiny"))
     folder = tmp_path_factory.mktemp("runs") / "run"
     command = arguments(corpora, folder, bf16=False)
     assert main(command) == 0
-    yield command[:-1], folder
-    torch.set_num_threads(threads)
+    return command[:-1], folder
 
 
 @pytest.fixture

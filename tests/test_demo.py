@@ -27,17 +27,6 @@ def two_faces(astronaut, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser, demo):
     page = browser.new_page(viewport={"width": 1200, "height": 1200})

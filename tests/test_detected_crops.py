@@ -16,7 +16,7 @@ from training.loop.batches import Collator, TrainingImages
 from training.testing.scenes import make_scene, nearest_face
 from training.train import main
 
-from .test_train import arguments, corpora  # noqa: F401 - a fixture
+from .test_train import arguments
 from .test_train_parts import crops_of, settings
 
 SIDE = 96
@@ -104,7 +104,7 @@ def test_files_that_do_not_fit(tmp_path):
     assert with_detected(crops, tmp_path, "raf-db").detected_at.tolist() == [-1, 0]
 
 
-def test_a_run_on_detected_crops(corpora, tmp_path, capsys):  # noqa: F811
+def test_a_run_on_detected_crops(corpora, tmp_path, capsys):
     run = arguments(corpora, tmp_path / "run", detected_share=0.5, steps=2, bf16=False)
     assert main(run) == 2
     assert "detected_share needs --detected" in capsys.readouterr().err

@@ -264,14 +264,14 @@ def test_planted_corner_speaks_against_the_other_class():
 @pytest.mark.parametrize("name", [*CONFIGS, *TIMM_CONFIGS])
 def test_shape_range_and_batches(name):
     model = build(name)
-    x = images(3, 64 if name in TIMM_CONFIGS else 16)
+    x = images(2, 64 if name in TIMM_CONFIGS else 16)
     for method in methods_of(name):
-        heat = explain(model, x, method, [0, 3, 5])
-        assert heat.shape == (3, *x.shape[2:])
+        heat = explain(model, x, method, [0, 3])
+        assert heat.shape == (2, *x.shape[2:])
         assert heat.dtype == np.float32
         assert heat.min() == 0
         assert heat.max() == pytest.approx(1, abs=1e-5)
-        alone = np.concatenate([explain(model, x[i : i + 1], method, [0, 3, 5][i]) for i in range(3)])
+        alone = np.concatenate([explain(model, x[i : i + 1], method, [0, 3][i]) for i in range(2)])
         # Rounding differs with the batch: where a network is sure, occlusion is a difference of probabilities that are
         # all but 1, and a unit at the kink of its ReLU changes the gradient at a few pixels.
         assert (np.abs(heat - alone) > 0.02).mean() < 0.05, method

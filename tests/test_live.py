@@ -54,14 +54,6 @@ def server(folder):
 
 
 @pytest.fixture(scope="module")
-def playwright():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
 def page(server, playwright, chromium, tmp_path_factory):
     """The loaded page; its camera is the demo's clip of a moving face."""
     camera = tmp_path_factory.mktemp("camera") / "face.y4m"

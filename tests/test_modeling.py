@@ -322,6 +322,7 @@ assert not any(name == "gimefive_hf" for name in sys.modules)
 """
 
 
+@pytest.mark.slow  # a process of its own; test_push loads the same code from a Hub
 def test_checkpoint_loads_in_a_process_without_the_package(tiny_checkpoint, tiny_model, tiny_processor, tmp_path):
     script = tmp_path / "fresh.py"
     script.write_text(FRESH)

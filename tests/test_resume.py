@@ -22,11 +22,6 @@ from .test_score import read_rows
 from .video_cases import image_folder, save_tiny, tiny_recognizer
 
 
-@pytest.fixture(scope="module")
-def fer():
-    return tiny_recognizer()
-
-
 def interrupt(fer, folder: Path, output: Path, after: int) -> Path:
     """Score `after` images, one by one, then stop as Ctrl-C does; returns the journal."""
 

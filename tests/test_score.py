@@ -21,12 +21,7 @@ from gimefive_hf.folders.scoring import score_folder
 from gimefive_hf.runtimes.backends import FAST, load_predictor
 from gimefive_hf.tables import TableWriter
 
-from .video_cases import face_photo, image_folder, save_tiny, tiny_recognizer
-
-
-@pytest.fixture(scope="module")
-def fer():
-    return tiny_recognizer()
+from .video_cases import face_photo, image_folder, save_tiny
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

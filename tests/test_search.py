@@ -10,13 +10,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-import torch
 
 from training.loop.settings import make_settings
 from training.search import SPACES_DIR, changed, main, read_space, suggest
 
 from .test_train import PLAIN, TINY
-from .tiny_corpora import write_corpora
 
 REPO = Path(__file__).parents[1]
 SPACE = {
@@ -24,19 +22,6 @@ SPACE = {
     "network_options.classifier_widths": [[], [8]],
     "optimizer": ["adam", "sgd"],
 }
-
-
-@pytest.fixture(scope="module")
-def corpora(tmp_path_factory):
-    return write_corpora(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def command(corpora, folder: Path, trials: int, space=SPACE, *flags: str, **settings) -> list[str]:

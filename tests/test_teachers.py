@@ -16,14 +16,8 @@ from training.train import main
 
 from .test_train import arguments
 from .test_train_parts import crops_of, settings
-from .tiny_corpora import write_corpora
 
 NARROW = {"widths": [4, 6, 8], "depths": [2, 1, 2], "strides": [1, 2, 2], "image_size": 32}
-
-
-@pytest.fixture(scope="module")
-def corpora(tmp_path_factory):
-    return write_corpora(tmp_path_factory.mktemp("tiny"))
 
 
 def save_network(folder, classes: int = 6, seed: int = 0, **options):

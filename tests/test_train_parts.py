@@ -13,14 +13,13 @@ from safetensors.torch import save_file
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.runtimes.predictor import predict_crops
 from training.corpora.crops import LABELS, NEUTRAL, Crops
-from training.loop.augmentation import augment
 from training.loop.batches import Collator, EpochSampler, TrainingImages, mix_up, targets_of, usable
 from training.loop.curves import curve_rows
 from training.loop.held_out import accuracy_and_recall, held_out_scores, probabilities
 from training.loop.settings import RECIPES_DIR, add_flags, given_settings, make_settings, read_settings
 from training.networks.catalogue import NETWORKS, build_network, load_checkpoint, load_vgg16, trainable_parameters
 
-from .test_train import PLAIN, REPO
+from .test_train import REPO
 from .video_cases import tiny_recognizer
 
 CHECKPOINTS = REPO / "gimefive_hf" / "checkpoints"
@@ -272,37 +271,6 @@ def test_sampler_covers_passes_and_depends_on_seed_only():
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="nothing to train on"):
         EpochSampler(TrainingImages({"raf-db": crops_of(["fear"])}, settings(corpora={"raf-db": 0.0}), length=5))
-
-
-def test_augmentation_without_any_change_is_the_image():
-    images = crops_of(["fear"] * 3, side=16).images
-    generator = torch.Generator().manual_seed(0)
-    torch.testing.assert_close(augment(images, 16, settings(**PLAIN).augmentation, generator), images, atol=1, rtol=0)
-
-
-def test_flip_mirrors_about_half_of_the_images():
-    images = torch.zeros(200, 1, 8, 8, dtype=torch.uint8)
-    images[..., :4] = 200
-    result = augment(images, 8, settings(**PLAIN | {"flip": True}).augmentation, torch.Generator().manual_seed(0))
-    left = (result[:, 0, :, 0] > 150).all(1)
-    right = (result[:, 0, :, -1] > 150).all(1)
-    assert (left ^ right).all()
-    assert 70 < left.sum() < 130
-
-
-def test_erasing_and_light_change_what_they_say():
-    images = torch.full((100, 1, 20, 20), 100, dtype=torch.uint8)
-    erased = augment(images, 20, settings(**PLAIN | {"erasing": 1.0}).augmentation, torch.Generator().manual_seed(0))
-    share = (erased != 100).float().mean(dim=(1, 2, 3))
-    assert share.max() <= 0.45**2
-    assert (share > 0.005).float().mean() > 0.9
-    lit = (
-        augment(images, 20, settings(**PLAIN | {"light": 0.3}).augmentation, torch.Generator().manual_seed(0))
-        .float()
-        .mean((1, 2, 3))
-    )
-    assert 69 <= lit.min() < 80
-    assert 120 < lit.max() <= 131
 
 
 def test_mixup_by_hand():

@@ -29,11 +29,6 @@ from .video_cases import face_photo, moving_face, save_tiny, tiny_recognizer, wr
 
 
 @pytest.fixture(scope="module")
-def fer():
-    return tiny_recognizer()
-
-
-@pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
     """Two swaying people, 24 frames of 320×240 with AAC sound."""
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_face(24, people=2), audio="aac")

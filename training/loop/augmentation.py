@@ -1,22 +1,14 @@
 """
 Augmentation of whole batches of crops as tensors, every image with its own random numbers, all from one generator.
 
-    python -m training.loop.augmentation --data DIR --corpus raf-db --out sheet.png [--seed 0]
-
-draws a contact sheet: originals in the first column, seven augmentations of each beside it. The sheet shows images of a
-corpus: it is for looking, not for publishing.
-
 Plain tensor operations: torchvision's transforms draw once for a whole tensor, and called image by image they take
 more than three times as long, kornia's nearly so.
 """
 
-import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
@@ -146,38 +138,3 @@ def noisy(images: Tensor, options: Augmentation, uniform, generator: torch.Gener
     noise = torch.randn(clean.shape, generator=generator, device=images.device)
     x[chosen] = (clean + sigma * noise).clamp(0, 255).to(torch.uint8)
     return x
-
-
-def contact_sheet(images: Tensor, options: Augmentation, seed: int, columns: int = 7, side: int = 112) -> Image.Image:
-    """Each of the images uint8 (n, channels, h, w) in a row of its own: as it is, then `columns` variants of it."""
-    generator = torch.Generator().manual_seed(seed)
-    plain = F.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True).clamp(0, 255)
-    tiles = [plain.to(torch.uint8), *(augment(images, side, options, generator) for _ in range(columns))]
-    rows = torch.stack(tiles, 1).expand(-1, -1, 3, -1, -1)  # (n, 1 + columns, 3, side, side)
-    sheet = rows.permute(0, 3, 1, 4, 2).reshape(len(images) * side, (1 + columns) * side, 3)
-    return Image.fromarray(sheet.contiguous().numpy())
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
-    parser.add_argument("--corpus", default="raf-db")
-    parser.add_argument("--out", type=Path, required=True, help="PNG file to write")
-    parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--blur", type=float, default=0.3)
-    parser.add_argument("--jpeg", type=float, default=0.3)
-    parser.add_argument("--noise", type=float, default=0.3)
-    args = parser.parse_args()
-
-    from ..corpora import load_corpus, to_tensors
-
-    train = load_corpus(args.corpus, args.data)["train"].shuffle(seed=args.seed)
-    crops = to_tensors(train.select(range(min(args.images, len(train)))), side=64)
-    sheet = contact_sheet(crops.images, Augmentation(blur=args.blur, jpeg=args.jpeg, noise=args.noise), args.seed)
-    sheet.save(args.out)
-    print(f"wrote {args.out}: original and 7 variants of {len(crops)} images of {args.corpus}, seed {args.seed}")
-
-
-if __name__ == "__main__":
-    main()

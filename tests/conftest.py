@@ -14,6 +14,8 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from PIL import Image
 
 from gimefive_hf import (
     ExpressionRecognizer,
@@ -25,7 +27,7 @@ from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
-from .video_cases import tiny_recognizer
+from .video_cases import face_photo, tiny_recognizer
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -55,6 +57,15 @@ def corpora_dir() -> Path:
 def chromium() -> str:
     assert CHROMIUM, "Chromium is not installed (Debian: apt-get install chromium)"
     return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def node_packages(tmp_path_factory) -> None:
+    """The browser page's npm packages, which are installed in the working tree: by one worker, once."""
+    from spaces.build_live import install
+
+    with FileLock(tmp_path_factory.getbasetemp().parent / "npm.lock"):
+        install()
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +147,14 @@ def make_tiny_checkpoint(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """Photo of one smiling face, uint8 RGB (512, 512, 3), public domain."""
-    from skimage.data import astronaut
+    return face_photo()
 
-    return astronaut()
+
+@pytest.fixture
+def photo(astronaut, tmp_path) -> Path:
+    """The same as a file."""
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    return tmp_path / "astronaut.png"
 
 
 @pytest.fixture(scope="session")

@@ -17,21 +17,16 @@ from gimefive_hf.bundled import BUNDLED
 from gimefive_hf.runtimes.backends import load_predictor
 from gimefive_hf.runtimes.onnx_predictor import onnx_file
 
+from .video_cases import face_photo
+
 GOLDEN = Path(__file__).parent / "golden" / "networks.json"
 # Largest difference of a logit: int8 kernels of different processors round in different places.
 TOLERANCE = {"fp32": 1e-3, "int8": 0.15}
 
 
-def photo() -> np.ndarray:
-    """The public-domain portrait, uint8 RGB (512, 512, 3)."""
-    from skimage.data import astronaut
-
-    return astronaut()
-
-
 def crops() -> list[np.ndarray]:
     """The face as it is, farther away and dimmer, and a place without any."""
-    whole = photo()
+    whole = face_photo()
     return [whole[50:170, 160:280], whole[20:220, 120:320] // 2, whole[300:400, 20:120]]
 
 
@@ -49,13 +44,13 @@ def answers(name: str, backend: str) -> tuple[str, np.ndarray]:
 
 
 def boxes() -> list[list[float]]:
-    """Boxes of the faces in `photo`, each with its score."""
-    return [[*detection.box, detection.score] for detection in detect_faces(photo())]
+    """Boxes of the faces in the portrait, each with its score."""
+    return [[*detection.box, detection.score] for detection in detect_faces(face_photo())]
 
 
 def landmarks() -> list[list[list[float]]]:
     """The 68 landmarks of each of these faces, in pixels."""
-    return [landmarks_68(photo(), detection).tolist() for detection in detect_faces(photo())]
+    return [landmarks_68(face_photo(), detection).tolist() for detection in detect_faces(face_photo())]
 
 
 def main() -> None:

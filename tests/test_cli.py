@@ -14,12 +14,6 @@ from gimefive_hf.commands.demo import require_free_port
 from .test_images import bad_files
 
 
-@pytest.fixture
-def photo(astronaut, tmp_path):
-    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
-    return tmp_path / "astronaut.png"
-
-
 def test_table(photo, capsys):
     assert main(["predict", str(photo)]) == 0
     header, row = capsys.readouterr().out.splitlines()

@@ -1,6 +1,5 @@
 """Evaluation: what is scored, by which protocol, and what the store then says; the peers' networks."""
 
-import argparse
 import json
 import os
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.analyses.record_curves import parse_count, read_run
+from evaluation.analyses.record_curves import read_run
 from evaluation.check_results import check_results
 from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.store import read_store
@@ -257,24 +256,12 @@ def test_linear_classifier_learns_separable_features():
     assert (layer(features).argmax(1) == labels).float().mean() > 0.9
 
 
-def test_curves_of_both_kinds_of_run(tmp_path):
-    old, new = tmp_path / "old", tmp_path / "new"
-    for folder in (old, new):
-        folder.mkdir()
-    history = [{"step": 10, "minutes": 1.5, "raf-db": {"accuracy": 80.0, "recall": 70.0}}]
-    (old / "history.json").write_text(json.dumps(history))
-    assert read_run(old, "m", {"raf-db": 584}).to_numpy().tolist() == [
-        ["m", 10, 1.5, "raf-db", "accuracy", 0.8, 584],
-        ["m", 10, 1.5, "raf-db", "recall", 0.7, 584],
-    ]
+def test_curves_of_a_run(tmp_path):
+    with pytest.raises(ValueError, match=r"has no curves\.csv"):
+        read_run(tmp_path, "m")
     table = pd.DataFrame({"step": [5, 10], "loss": [1.0, 0.5], "eval_raf-db_accuracy": [None, 80.0]})
-    table.to_csv(new / "curves.csv", index=False)
-    rows = read_run(new, "m", {}).to_numpy().tolist()
-    assert rows == [["m", 10, None, "raf-db", "accuracy", 0.8, None]]
-    (new / "run.json").write_text(json.dumps({"held_out_images": {"raf-db": 7}, "seconds": 600, "finished_step": 20}))
-    assert read_run(new, "m", {}).to_numpy().tolist() == [["m", 10, 5.0, "raf-db", "accuracy", 0.8, 7]]
-    with pytest.raises(ValueError, match=r"neither history.json nor curves.csv"):
-        read_run(tmp_path, "m", {})
-    assert parse_count("raf-db=584") == ("raf-db", 584)
-    with pytest.raises(argparse.ArgumentTypeError, match="CORPUS=N"):
-        parse_count("raf-db")
+    table.to_csv(tmp_path / "curves.csv", index=False)
+    assert read_run(tmp_path, "m").to_numpy().tolist() == [["m", 10, None, "raf-db", "accuracy", 0.8, None]]
+    record = {"held_out_images": {"raf-db": 7}, "seconds": 600, "finished_step": 20}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert read_run(tmp_path, "m").to_numpy().tolist() == [["m", 10, 5.0, "raf-db", "accuracy", 0.8, 7]]

@@ -1,6 +1,8 @@
 """Photos as they come: every mode, orientation and kind of damage."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from gimefive_hf.images.files import source_name
 from gimefive_hf.images.opening import MAX_PIXELS
 from gimefive_hf.images.photos import SMALL_FILE, _load_small_jpeg
 
+from .hostile_images import png_chunk
 from .video_cases import face_photo, tiny_recognizer
 
 RED = (200, 30, 40)
@@ -147,14 +150,9 @@ def bad_files(folder):
 
 def huge_png(width: int, height: int) -> bytes:
     """A PNG that says it has width × height pixels, without them."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    parts = {b"IHDR": header, b"IDAT": zlib.compress(b"\0"), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in parts.items())
 
 
 def test_bad_files_are_named_without_their_folder(tmp_path):

@@ -28,7 +28,7 @@ def installed(tmp_path_factory, astronaut):
     clone, home, away = base / "clone", base / "venv", base / "away"
     clone.mkdir()
     for name in ("gimefive_hf", "evaluation", "training", "spaces"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
         shutil.copy(ROOT / name, clone)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

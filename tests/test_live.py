@@ -21,7 +21,7 @@ from gimefive_hf.faces.detections import Detection
 from gimefive_hf.images.photos import load_image
 from gimefive_hf.recognizer import ExpressionRecognizer
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
-from spaces.build_live import LIVE, PACKAGES, build, install
+from spaces.build_live import LIVE, PACKAGES, build
 from spaces.live_facts import model_folder
 from spaces.serve_live import make_server
 
@@ -40,7 +40,7 @@ PHOTOS = Path(__file__).parents[1] / "spaces" / "demo" / "examples"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(node_packages, tmp_path_factory) -> Path:
     return build(tmp_path_factory.mktemp("live") / "page")
 
 
@@ -82,9 +82,8 @@ def open_photo(page, path: Path) -> None:
     page.wait_for_selector("body[data-state=photo]:not([data-busy])")
 
 
-def test_types_and_arithmetic(astronaut, tmp_path):
+def test_types_and_arithmetic(node_packages, astronaut, tmp_path):
     """`tsc` and `vitest`, which compares with what the Python package computes here and now."""
-    install()
     file = tmp_path / "vectors.json"
     file.write_text(json.dumps(vectors(astronaut)))
     for command in (["tsc", "--noEmit"], ["vitest", "run"]):

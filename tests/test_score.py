@@ -159,7 +159,7 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path, fer, monkeypatch
     assert len(set(sizes)) > kills // 2, "the kills must hit different moments"
     assert not output.exists()
 
-    summary = score_folder_again(model, folder, output)
+    summary = score_folder(from_pretrained(model), folder, output, crops=True, batch_size=4)
     assert 0 < summary.resumed < count
     names = [row["filepath"] for row in read_rows(output)]
     assert len(names) == count
@@ -169,12 +169,6 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path, fer, monkeypatch
     whole = pd.read_csv(tmp_path / "whole.csv").sort_values("filepath")
     np.testing.assert_allclose(interrupted[list(EMOTIONS)], whole[list(EMOTIONS)], atol=5e-6)
     assert not journal.exists()
-
-
-def score_folder_again(model: Path, folder: Path, output: Path):
-    from gimefive_hf import from_pretrained
-
-    return score_folder(from_pretrained(model), folder, output, crops=True, batch_size=4)
 
 
 def test_a_name_stays_in_its_row(tmp_path, fer):

@@ -87,7 +87,7 @@ def test_the_reasons_start_from_the_score_on_the_card(page):
         page.click(f"button.chip[data-face='{number}']")
         score = page.inner_text(f".card[data-card='{number}'] .bars li >> nth=0").split("\n")[-1]
         start = f"document.querySelector('.why .covered li')?.innerText.split('\\n').pop().startsWith('{score} → ')"
-        page.wait_for_function(start, timeout=20_000)  # the reasons come after the card
+        page.wait_for_function(start)  # the reasons come after the card
 
 
 @pytest.mark.browser

@@ -3,7 +3,7 @@ Milliseconds per face for each runtime and precision, the share of a core's matr
 
 One thread and processor time, which is the wall time on a free core and can be measured on a busy machine too.
 
-    python -m benchmarks.latency --crops DIR --onnx model.onnx --int8 int8.onnx --int8-single int8-single.onnx
+    python -m benchmarks.latency --crops DIR
 
 Where the crops lie in folders named by their expression, as in DIR/happiness/1.jpg, the accuracy is measured too.
 """
@@ -19,12 +19,21 @@ from gimefive_hf import load_image
 from gimefive_hf.recognizer import ExpressionRecognizer, from_pretrained
 from gimefive_hf.runtimes.backends import FAST
 
-from .measuring import SHAPES, add_models, backends_and_views, matrix_peak, table, timed, write_results
+from .measuring import (
+    SHAPES,
+    about_model,
+    add_models,
+    backends_and_views,
+    matrix_peak,
+    table,
+    timed,
+    views_of,
+    write_results,
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
     parser.add_argument("--images", type=int, default=1000, help="for agreement and accuracy")
     parser.add_argument("--runs", type=int, default=100, help="for the percentiles")
     add_models(parser)
@@ -40,7 +49,7 @@ def main() -> None:
     values = reference.predictor.prepare(crops)
     expected = logits_of(reference, values)
     gflop, fast_gflop = gflop_of(reference), gflop_of(from_pretrained(FAST["model"]))
-    views = (1 + len(reference.model.config.zoom_average)) * (2 if reference.model.config.flip_average else 1)
+    views = views_of(reference)
     labels = labels_of(paths, reference.emotions)
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
     rows = []
@@ -66,8 +75,8 @@ def main() -> None:
     header += ["largest difference of a logit", f"same winner as torch fp32, of {len(crops)}", "accuracy"]
     shapes = ", ".join("×".join(map(str, shape)) for shape in SHAPES)
     text = (
-        f"The network of `{Path(args.model).name}`: {gflop:.2f} GFLOP per view of a face, {views} views whose logits "
-        f'are averaged; "single view" makes one pass; "--fast" is gimefive-fast, {fast_gflop:.2f} GFLOP. Without '
+        f"The network of {about_model(args.model, reference)}: {gflop:.2f} GFLOP per view; "
+        f'"single view" makes one pass; "--fast" is gimefive-fast, {fast_gflop:.2f} GFLOP. Without '
         "decoding and preprocessing. One thread, processor time. "
         f"Matrix peak of a core: the fastest product that torch or onnxruntime computed in this run, out of {shapes}: "
         f"fp32 {peaks['fp32']:.0f}, bf16 {peaks['bf16']:.0f}, int8 {peaks['int8']:.0f} billion operations a second; "

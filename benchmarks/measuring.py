@@ -1,16 +1,21 @@
 """What every benchmark needs: wall and processor time, the machine's facts, a table in Markdown."""
 
 import argparse
+import hashlib
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from gimefive_hf.bundled import resolve_checkpoint
+from gimefive_hf.cli import main as gimefive
 from gimefive_hf.recognizer import ExpressionRecognizer, from_pretrained
 from gimefive_hf.runtimes.backends import FAST, load_predictor
 
@@ -138,30 +143,52 @@ def write_results(name: str, title: str, command: str, paragraphs: Sequence[str]
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """The options of `backends_and_views`."""
-    parser.add_argument("--model", default="gimefive")
-    parser.add_argument("--onnx", type=Path, help="of `gimefive export`")
-    parser.add_argument("--int8", type=Path, help="of `gimefive export --int8`")
-    parser.add_argument("--int8-single", type=Path, help="of `gimefive export --int8 --single-view`")
+    parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg), at least 16")
+    parser.add_argument("--model", default="gimefive", help="a bundled name or the folder of a checkpoint")
+    parser.add_argument("--files", type=Path, help="folder of the exported ONNX files, which are kept and used again")
 
 
 def backends_and_views(args: argparse.Namespace) -> dict[str, ExpressionRecognizer]:
-    """`backends` for the options of `add_models`, the fastest of them with one pass per face, and `--fast`."""
-    recognizers = backends(args.model, args.onnx, args.int8)
-    recognizers["torch bf16, single view"] = from_pretrained(args.model, precision="bf16", single_view=True)
-    if args.int8_single:
-        recognizers["ONNX int8, single view"] = from_pretrained(args.int8_single, backend="onnx", threads=1)
-    recognizers["ONNX int8, --fast"] = ExpressionRecognizer(load_predictor(**FAST, threads=1))
+    """
+    What is compared: torch in both precisions, ONNX in both, each of the faster with one pass per face, and `--fast`.
+    The ONNX files are exported, the quantised ones with ranges taken from the crops.
+    """
+    with ExitStack() as stack:
+        folder = args.files or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        calibration = ["--int8", "--calibration", str(args.crops)]
+        onnx, int8 = export(folder, args.model, "onnx"), export(folder, args.model, "int8", *calibration)
+        single = export(folder, args.model, "int8-single", *calibration, "--single-view")
+        recognizers = {
+            "torch fp32": from_pretrained(args.model),
+            "torch bf16": from_pretrained(args.model, precision="bf16"),
+            "ONNX fp32": from_pretrained(onnx, backend="onnx", threads=1),
+            "ONNX int8": from_pretrained(int8, backend="onnx", threads=1),
+            "torch bf16, single view": from_pretrained(args.model, precision="bf16", single_view=True),
+            "ONNX int8, single view": from_pretrained(single, backend="onnx", threads=1),
+            "ONNX int8, --fast": ExpressionRecognizer(load_predictor(**FAST, threads=1)),
+        }
     return recognizers
 
 
-def backends(model: str, onnx: Path | None, int8: Path | None, prefix: str = "") -> dict[str, ExpressionRecognizer]:
-    """The recognisers to compare, by what they run on: torch always, ONNX files where they are given."""
-    recognizers = {
-        f"{prefix}torch fp32": from_pretrained(model),
-        f"{prefix}torch bf16": from_pretrained(model, precision="bf16"),
-    }
-    if onnx:
-        recognizers[f"{prefix}ONNX fp32"] = from_pretrained(onnx, backend="onnx", threads=1)
-    if int8:
-        recognizers[f"{prefix}ONNX int8"] = from_pretrained(int8, backend="onnx", threads=1)
-    return recognizers
+def export(folder: Path, model: str, name: str, *options: str) -> Path:
+    """What `gimefive export` writes, unless it is there. Raises SystemExit after its line if it is refused."""
+    path = folder / f"{Path(model).name}-{name}.onnx"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        code = gimefive(["export", "-o", str(path), "--model", model, *options])
+        if code:
+            raise SystemExit(code)
+    return path
+
+
+def about_model(model: str, fer: ExpressionRecognizer) -> str:
+    """Its name, by the first digits of `sha256sum model.safetensors` which weights, and how many views it averages."""
+    weights = Path(resolve_checkpoint(model)) / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    return f"`{Path(model).name}` (weights {digest}…; views of a face whose logits are averaged: {views_of(fer)})"
+
+
+def views_of(fer: ExpressionRecognizer) -> int:
+    """Passes per face, mirrored and zoomed ones included."""
+    config = fer.model.config
+    return (1 + len(config.zoom_average)) * (2 if config.flip_average else 1)

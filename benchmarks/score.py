@@ -1,7 +1,7 @@
 """
 Images per second of `gimefive score --crops` beside the paper's script, on the same aligned crops.
 
-    python -m benchmarks.score --crops DIR --onnx model.onnx --int8 int8.onnx --int8-single int8-single.onnx
+    python -m benchmarks.score --crops DIR
 """
 
 import argparse
@@ -17,12 +17,11 @@ from gimefive_hf.folders.scoring import score_folder
 from gimefive_hf.runtimes.backends import FAST_BATCH_SIZE
 
 from . import papers_way
-from .measuring import add_models, backends_and_views, interleaved, table, write_results
+from .measuring import about_model, add_models, backends_and_views, interleaved, table, write_results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     add_models(parser)
@@ -60,13 +59,14 @@ def main() -> None:
             ]
         )
     header = ["", "images/s, best", "to the paper's, median of runs", "processor ms per image", "to the paper's"]
+    model = about_model(args.model, recognizers["torch fp32"])
     text = (
         f"{len(paths)} aligned crops as JPEG files, {args.repeats} runs of each in turn. The paper's script: PIL, the "
         "paper's transforms and network (10.5 M parameters, 64×64, 0.63 GFLOP), one image at a time in fp32, all "
         "threads. Ours: the whole command without its start, decoding, journal and table included, with the network of "
-        f"`{Path(args.model).name}`, one batch per core at a time. Both write six scores per file; the networks are "
+        f"{model}, one batch per core at a time. Both write six scores per file; the networks are "
         'not the same. "--fast" is the network of `gimefive-fast`, which sees 64×64 pixels. "Single view" is '
-        "`--single-view`: one pass per face instead of the average over the views that the model's config names, which "
+        "`--single-view`: one pass per face instead of the average over the views, which "
         "all others but --fast compute; what that costs in accuracy stands in RESULTS-latency.md."
     )
     print(

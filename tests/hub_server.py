@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +51,8 @@ class HubServer(ThreadingHTTPServer):
         self.calls: list[str] = []
         self.collections: dict[str, dict] = {}
         self.troubles: list[int] = []  # answers to the next calls; 200: as ever, 0: hangs up without one
+        self.retry_after: int | None = None  # seconds, which answers of trouble then ask to wait for
+        self.at_call: Callable[[int], None] = lambda number: None  # told of each call, from 1, before it is answered
         self.paid: set[str] = set()  # kinds of repositories that this user may not make
 
     @property
@@ -101,11 +104,13 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         path, body = unquote(urlsplit(self.path).path), self.body()
         self.server.calls.append(f"{self.command} {path}")
+        self.server.at_call(len(self.server.calls))
         trouble = self.server.troubles.pop(0) if self.server.troubles else 200
         if trouble == 0:
             return self.connection.shutdown(SHUT_RDWR)
         if trouble != 200:
-            return self.refuse(trouble, "Trouble")
+            asked = {} if self.server.retry_after is None else {"Retry_After": self.server.retry_after}
+            return self.answer({"error": "Trouble"}, trouble, X_Error_Message="Trouble", **asked)
         open_to_all = path == "/api/validate-yaml" or path.startswith("/large/")  # the Hub signs the latter's addresses
         if self.command in ("POST", "PUT") and not self.authorized() and not open_to_all:
             return self.refuse(401, "Unauthorized")

@@ -182,6 +182,58 @@ def test_a_hub_that_is_busy_is_asked_again(checkpoint, online, monkeypatch, caps
         assert len(server.repos["model", "user/other"].commits) == commits, "nothing new, no commit"
 
 
+def test_the_hub_says_how_long_to_wait(online, monkeypatch, tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: other\n---\n")
+    slept = []
+    monkeypatch.setattr("gimefive_hf.publishing.hub.time.sleep", slept.append)
+    with hub() as server:
+        api = real_api(server.url, TOKEN)
+        server.troubles, server.retry_after = [429], 7
+        fill(api, "user/tiny", tmp_path)
+        assert slept == [7]
+        server.troubles, server.retry_after = [429], 4000
+        with pytest.raises(ValueError, match=r"refused user/other \(429\): Trouble; the same command goes on later"):
+            fill(api, "user/other", tmp_path)
+        assert slept == [7], "nobody waits for an hour"
+
+
+KILLED = """
+import sys
+from huggingface_hub import HfApi
+from pathlib import Path
+from gimefive_hf.publishing.hub import fill
+fill(HfApi(), "user/tiny", Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow  # a process for each place where it is killed
+def test_a_killed_push_is_finished_by_the_same_command(tmp_path):
+    """kill -9 when the n-th call has reached the Hub, which answers nobody then."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "README.md").write_text("---\nlicense: other\n---\n")
+    (tmp_path / "files" / "model.safetensors").write_bytes(bytes(200_000))
+    with hub() as server:
+        environment = os.environ | server.environment | {"HF_HOME": str(tmp_path / "home")}
+        running: list[subprocess.Popen] = []
+
+        def kill(number: int) -> None:
+            if number == (1, 4, 7)[len(running) - 1]:
+                running[-1].kill()
+                running[-1].wait()
+
+        server.at_call = kill
+        for _ in range(3):
+            server.calls.clear()
+            running.append(subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "files")], env=environment))
+            assert running[-1].wait() == -9
+            assert all(set(repo.files) in (set(), {"README.md", "model.safetensors"}) for repo in server.repos.values())
+        server.at_call = lambda number: None
+        again = [sys.executable, "-c", KILLED, str(tmp_path / "files")]
+        done = subprocess.run(again, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert set(server.repos["model", "user/tiny"].files) == {"README.md", "model.safetensors"}
+
+
 def test_a_push_that_is_cut_anywhere_is_finished_by_the_same_command(online, monkeypatch, tmp_path, capfd):
     """The connection lost for good at each call of a push in turn: one line, and nothing half there."""
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)

@@ -29,18 +29,25 @@ METHOD_NAMES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photos", nargs="+", metavar="PHOTO")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image files; every face of them is explained")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png", help="where to write the picture")
-    parser.add_argument("--method", default="grad-cam", choices=METHOD_NAMES)
+    parser.add_argument(
+        "--method",
+        default="grad-cam",
+        choices=METHOD_NAMES,
+        help="docs/EXPLANATIONS.md compares them (default: grad-cam)",
+    )
     parser.add_argument(
         "--emotion",
         nargs="+",
         default=["winner"],
-        help="expressions to explain, 'all' for a contact sheet, or 'winner' for the one of the highest score",
+        help="expressions to explain, 'all' for a contact sheet, or 'winner' for that of the highest score, which is "
+        "the default",
     )
-    parser.add_argument("--model", default="gimefive", help='"gimefive", a folder or a Hub id')
+    parser.add_argument("--model", default="gimefive", help="bundled checkpoint, folder or Hub id (default: gimefive)")
     parser.add_argument("--crops", action="store_true", help="the photos are aligned face crops: search for no face")
-    parser.add_argument("--color-map", default="inferno", choices=["inferno", "viridis", "jet"])
+    colors = ["inferno", "viridis", "jet"]
+    parser.add_argument("--color-map", default="inferno", choices=colors, help="of the heat maps (default: inferno)")
     parser.add_argument("--landmarks", action="store_true", help="draw the 68 landmarks")
     parser.add_argument("--layer", help="for layer-cam and activations: the name of a layer, such as stages.2")
     parser.add_argument("--patch", type=int, help="for occlusion: side of the patch in the network's pixels")

@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=int, help="images per unit of work (default: 32; with --fast 64)")
     parser.add_argument("--workers", type=int, help="batches at a time (default: one per core)")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="threads of this machine, or a Ray cluster (default: local)",
+    )
     parser.add_argument(
         "--address", help="HOST:PORT of a Ray cluster's head, or auto; without it a Ray of this machine"
     )

@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 # Answers that may be others a moment later: too many requests, and the server's own troubles.
 PASSING = (429, 500, 502, 503, 504)
-WAITS = (1.0, 4.0, 15.0)  # seconds before each further try
+WAITS = (1.0, 4.0, 15.0)  # seconds before each further try, or as many as the Hub asks for
+LONGEST_WAIT = 300  # seconds: the Hub counts requests in windows of five minutes
 
 
 @contextmanager
@@ -65,10 +66,17 @@ def patiently(action: Callable[..., T], *args: Any, **options: Any) -> T:
         try:
             return action(*args, **options)
         except HfHubHTTPError as error:
-            if wait is None or status(error) not in PASSING:
+            asked = asked_wait(error)
+            if wait is None or status(error) not in PASSING or asked > LONGEST_WAIT:
                 raise
-        time.sleep(wait)
+        time.sleep(max(wait, asked))
     raise AssertionError("unreachable")
+
+
+def asked_wait(error: HfHubHTTPError) -> float:
+    """Seconds that an answer asks to wait for, by `Retry-After`; 0 if it says nothing."""
+    text = "" if error.response is None else error.response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
 
 
 def fill(

@@ -9,6 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from .bundled import BUNDLED
 from .image_processing_gimefive import GiMeFiveImageProcessor
 from .modeling_gimefive import GiMeFiveForImageClassification
 from .registration import register
@@ -53,7 +54,8 @@ def one_line(name_or_path: str | Path) -> Iterator[None]:
                 reason = "the weights are not those of its config.json: their shapes differ"
             raise ValueError(f"the checkpoint {name!r} cannot be loaded: {reason}") from error
         raise ValueError(
-            f"no model {name!r}: expected 'gimefive', the folder of a checkpoint or the id of one on the Hub ({reason})"
+            f"no model {name!r}: expected one of {', '.join(BUNDLED)}, the folder of a checkpoint, or the id of one on "
+            f"the Hub ({reason})"
         ) from error
     finally:
         logging.set_verbosity(verbosity)

@@ -60,3 +60,8 @@ def test_the_command_says_it_in_one_line(whole, tmp_path, capsys):
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith("gimefive predict: the checkpoint")
     assert "Traceback" not in "".join(error)
+
+
+def test_a_name_that_is_none_is_told_those_that_are(capsys):
+    assert main(["predict", "--model", "gimefiv", "a.jpg"]) == 2
+    assert "no model 'gimefiv': expected one of gimefive, gimefive-7, gimefive-fast, " in capsys.readouterr().err

@@ -302,7 +302,7 @@ def run(args: argparse.Namespace) -> int:
 
             print(push(paths.out / "model", args.push_to, private=args.private))
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
-        print(f"training.train: {error}", file=sys.stderr)
+        print(f"{'gimefive train' if hasattr(args, 'command') else 'training.train'}: {error}", file=sys.stderr)
         return 2
     if PartialState().is_main_process:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))

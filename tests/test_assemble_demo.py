@@ -31,6 +31,7 @@ def test_the_parts(tmp_path):
     wanted = {"app.py", "clip_tab.py", "webcam_tab.py", "requirements.txt", "README.md", "examples/changing_face.mp4"}
     wanted |= {"gimefive_hf/checkpoints/gimefive/model.safetensors", "gimefive_hf/faces/models/face_landmark.tflite"}
     assert wanted <= names
+    assert {name.split("/")[2] for name in names if "/checkpoints/" in name} == {"gimefive", "gimefive-7"}
     assert not [name for name in names if "__pycache__" in name]
 
 

@@ -28,6 +28,9 @@ from gimefive_hf.runtimes.backends import has_bf16
 HERE = Path(__file__).parent
 CHECKPOINTS = Path(gimefive_hf.__file__).parent / "checkpoints"
 
+# The visitor's own, as on the live page.
+FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+
 INTRO = """<h1>GiMeFive</h1><p>Which expression does a face show, how sure is the network, and why?</p>"""
 
 NOTE = """
@@ -88,7 +91,8 @@ def launch(
 def look() -> dict[str, Any]:
     """Theme, style and script of the page."""
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    return {"theme": gr.themes.Soft(), "css_paths": HERE / "page.css", "head": f"<script>{script}</script>"}
+    theme = gr.themes.Soft(font=FONT, font_mono=["ui-monospace", "monospace"])
+    return {"theme": theme, "css_paths": HERE / "page.css", "head": f"<script>{script}</script>"}
 
 
 if __name__ == "__main__":

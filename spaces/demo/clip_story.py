@@ -52,7 +52,7 @@ def story_html(table: pd.DataFrame, emotions: Sequence[str]) -> str:
     rows = []
     for number, person in enumerate(people, 1):
         name = f"Person {number}: " if len(people) > 1 else ""
-        sentence = html.escape(name + story(person))
+        sentence = html.escape(name + story(person)).replace(" %", "&nbsp;%")
         rows.append(f'<p class="person">{sentence}</p>{chart_svg(person, emotions, end, sentence)}')
     names = "".join(f'<li style="--c:{color_of(name)}"><i></i>{html.escape(name)}</li>' for name in emotions)
     hint = "Thick: smoothed; thin: each frame. Click a moment to see it."
@@ -69,12 +69,14 @@ def chart_svg(rows: pd.DataFrame, emotions: Sequence[str], end: float, descripti
             path = path_of(times, rows[column].to_numpy(float), end)
             lines.append(f'<path class="{kind}" style="--c:{color_of(name)}" d="{path}"/>')
     ticks = "".join(
-        f'<text x="{WIDTH * t / end:.0f}" y="{HEIGHT + 16}">{t:g} s</text>' for t in np.arange(0, end, nice_step(end))
+        f'<span style="left:{100 * t / end:.1f}%">{t:g} s</span>' for t in np.arange(0, 0.98 * end, nice_step(end))
     )
     return (
-        f'<svg class="chart" data-end="{end:.3f}" viewBox="0 -6 {WIDTH} {HEIGHT + 28}" role="img" '
+        f'<svg class="chart" data-end="{end:.3f}" viewBox="0 -6 {WIDTH} {HEIGHT + 8}" role="img" '
+        f'preserveAspectRatio="none" '
         f'aria-label="Scores over time. {description}"><rect class="field" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'{"".join(lines)}{ticks}<line class="playhead" x1="0" x2="0" y1="-6" y2="{HEIGHT}"/></svg>'
+        f'{"".join(lines)}<line class="playhead" x1="0" x2="0" y1="-6" y2="{HEIGHT}"/></svg>'
+        f'<div class="ticks" aria-hidden="true">{ticks}</div>'
     )
 
 

@@ -64,7 +64,7 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> ExampleAnswer:
             shown = gr.Textbox(elem_classes="unseen", label="example clip")
             with gr.Row():
                 start = gr.Button("Analyse", variant="primary", elem_id="clip-start")
-                example = gr.Button("Use the example clip", elem_id="clip-example")
+                example = gr.Button("Example clip", elem_id="clip-example")
             with gr.Accordion("Settings", open=False):
                 method = gr.Dropdown([*FAST_METHODS, NO_HEAT_MAP], value=AT_FIRST[0], label="Heat map")
                 every = gr.Slider(1, 10, value=AT_FIRST[1], step=1, label="Analyse every … frame")

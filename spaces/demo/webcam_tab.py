@@ -64,7 +64,7 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
                 show_landmarks = gr.Checkbox(False, label="68 landmarks", elem_id="live-landmarks")
         with gr.Column(min_width=300):
             gr.HTML(NOTE, elem_id="camera-note", padding=False)
-            live = gr.HTML(BEGIN, elem_id="live")
+            live = gr.HTML(f'<p class="begin">{BEGIN}</p>', elem_id="live")
     gr.Markdown(ABOUT)
 
     def step(upload, session: Session | None, heat_on: bool, landmarks_on: bool):

@@ -10,7 +10,7 @@ from ..store import Store
 
 TRAINED, LINEAR = "networks trained here", "linear classifiers on frozen features"
 PUBLISHED = "as published"
-SLIDES = "slides"
+SLIDES = "slides of the second source"
 # What the two kinds are, for those who read their figures.
 ABOUT = {
     TRAINED: "gimefive-fast's network from the same face-identity weights{terms}, the last weights. The budget is "

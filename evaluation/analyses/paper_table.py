@@ -9,6 +9,7 @@ from ..queries import TABLE2, aligned_predictions, find_row, right_of
 from ..store import Store
 
 PAPER = "GiMeFive paper"
+AUGMENTATION = "slides, augmentation on and off"
 # The paper's names → ours, as `gimefive_hf.configuration_gimefive` lists the networks.
 NETWORKS = {
     "baseline, 4 blocks": "gimefive-4",
@@ -65,6 +66,22 @@ def published_value(store: Store, name: str, corpus: str, trained_on: str = "raf
     table = store.published[store.published["publication"].str.startswith(PAPER)]
     chosen = table[(table["model"] == name) & (table["corpus"] == corpus) & (table["trained_on"] == trained_on)]
     return float(chosen["value"].iloc[0]) if len(chosen) else None
+
+
+def augmentation_sentence(store: Store) -> str:
+    """What the slides say of augmentation, and why nothing here says whether it holds; empty without their figures."""
+    told = store.published[store.published["publication"] == AUGMENTATION].set_index("model")
+    if len(told) != 2:
+        return ""
+    with_it, without = (told.loc[f"{name} augmentation", "value"] for name in ("with", "without"))
+    sizes = told["n"].dropna()
+    size = f"on {int(sizes.iloc[0]):,} images" if len(sizes) else "on images whose corpus and number they do not give"
+    return (
+        f"Published in slides: an accuracy of {100 * with_it:.1f} % with augmentation and {100 * without:.1f} % "
+        f"without, {100 * (with_it - without):+.1f} points, {size}, so without an interval. All networks above were "
+        "trained with augmentation. None has been trained without, which takes minutes on a GPU and hours on two "
+        "cores, so nothing here says whether that holds."
+    )
 
 
 def paper_table(store: Store, corpus: str = "raf-db") -> pd.DataFrame:

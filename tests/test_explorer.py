@@ -96,7 +96,7 @@ def texts(app: AppTest) -> str:
 
 # What each page says about the invented store: charts, and a text with a denominator.
 EXPECTED = {
-    "attention": (5, "Mean over 50 test images"),
+    "attention": (6, "Mean over 50 test images"),
     "calibration": (3, "300 images in"),
     "classes": (2, "300 images"),
     "compare": (1, "shared images"),

@@ -23,11 +23,20 @@ from parts.assets import AssetsFromMemory
 from parts.recognizers import load_recognizers
 from parts.store import load_store
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
 from streamlit.starlette import App
 
 HERE = Path(__file__).parent
+FIRST = "overview"
 STATIC = Path(streamlit.__file__).parent / "static"
-PAGES = ["/", *(f"/{path.stem}" for path in HERE.glob("views/[!_]*.py"))]
+PAGES = ["/", *(f"/{path.stem}" for path in HERE.glob("views/[!_]*.py") if path.stem != FIRST)]
+
+
+async def to_first_page(request: Request) -> RedirectResponse:
+    """The first page stands at `/`; Streamlit says that there is none of its own name."""
+    return RedirectResponse(f"./?{request.url.query}")  # behind a proxy only the reader knows the rest
 
 
 def warm_up() -> None:
@@ -50,7 +59,8 @@ async def started(app: App, opened: str | None) -> AsyncIterator[None]:
 def make_app(opened: str | None = None) -> App:
     """`opened`: the address that a browser window should show."""
     assets = Middleware(AssetsFromMemory, static=STATIC, pages=PAGES)
-    return App(HERE / "app.py", middleware=[assets], lifespan=partial(started, opened=opened))
+    first = Route(f"/{FIRST}", to_first_page)
+    return App(HERE / "app.py", routes=[first], middleware=[assets], lifespan=partial(started, opened=opened))
 
 
 def main() -> None:

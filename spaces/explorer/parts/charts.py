@@ -115,7 +115,8 @@ def reliability_diagram(table: pd.DataFrame, title: str) -> go.Figure:
         y=table["value"],
         mode="markers+text",  # no line: a bin of three images would drag it
         text=table["n"].map("{:,}".format),
-        textposition="bottom right",
+        # the last bin's stands where a narrow chart still has room
+        textposition=["bottom right"] * (len(table) - 1) + ["bottom left"],
         marker={"size": 6 + 18 * np.sqrt(table["n"] / table["n"].max()), "color": COLORS[0]},
         customdata=table["n"],
         hovertemplate="confidence %{x:.2f}: %{y:.1%} right of %{customdata:,}<extra></extra>",
@@ -268,7 +269,10 @@ def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Fi
             y=part["value"],
             mode=mode,
             text=part["model"],
-            textposition="middle right",
+            # in turn above and below: some models cost nearly the same
+            textposition=[
+                ("top right", "bottom right")[place % 2] for place in part[x].rank(method="first").astype(int)
+            ],
             name=str(kind),
             marker={"size": 11, "color": [color_of(name, 7) for name in part["model"]], "symbol": symbol},
             hovertemplate=f"%{{text}}, {kind}: %{{y:.1%}} at %{{x:.3g}}<extra></extra>",

@@ -9,8 +9,9 @@ from parts.charts import MOST_LINES, dot_plot, face_maps, heat_map, lines
 from parts.sentences import ends
 from parts.store import choose, show_chart, start_page, stop_without, store_path
 
+from evaluation.analyses.average_maps import likeness_sentence, likeness_table, mean_maps
 from evaluation.corpora import title_of
-from evaluation.queries import FLAGSHIP
+from evaluation.queries import CROSS_TRAINED, FLAGSHIP
 from evaluation.store import read_arrays
 from gimefive_hf.emotions import EMOTIONS
 
@@ -75,7 +76,14 @@ figure = heat_map(*tables, f"{looked}: share of the heat in each region ({method
 areas = ", ".join(f"{r} {100 * a:.0f} %" for r, a in part.groupby("region", sort=False)["area"].mean().items())
 note = "Mean over the images in brackets, 95 % intervals. Share of the area, which chance would give: " + areas + "."
 alt = ends(part.rename(columns={"share": "value"})[["row", "region", "value"]], ["row", "region"], "share of the heat")
-show_chart(figure, part.drop(columns=["text", "row"]), f"attention-{looked}-{corpus}", note, alt)
+data = part.drop(columns=["text", "row"])
+with st.container(key="wide-shares"):
+    show_chart(figure, data, f"attention-{looked}-{corpus}", note, alt)
+with st.container(key="narrow-shares"):  # where the cells would be too small to read
+    columns = {"share": "value", "share_low": "low", "share_high": "high"}
+    points = part.rename(columns=columns)[["row", "region", "value", "low", "high"]]
+    figure = dot_plot(points, "row", "region", f"{looked}: share of the heat in each region ({methods})")
+    show_chart(figure, data, f"attention-{looked}-{corpus}-narrow", note, alt)
 
 st.subheader("Average maps")
 
@@ -93,16 +101,6 @@ def average_maps(name: str) -> dict[str, np.ndarray] | None:
     except ValueError as error:
         st.info(f"No average maps of {name}: {error}. `python -m training.attention --model {name} --data DIR`")
         return None
-
-
-def mean_maps(arrays: dict[str, np.ndarray], corpora: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (6, side, side) of each emotion over some corpora, every image counting the same, and the images (6,)."""
-    rows = [arrays["corpora"].tolist().index(name) for name in corpora]
-    counts = arrays["counts"][rows]
-    total = counts.sum(0)
-    sums = np.nansum(arrays["maps"][rows] * counts[..., None, None], axis=0)
-    shape = total[:, None, None]
-    return np.divide(sums, shape, out=np.full_like(sums, np.nan), where=shape > 0), total
 
 
 with st.sidebar:
@@ -136,3 +134,32 @@ for width in ("wide", "narrow"):
         landmarks = found[looked]["landmarks"]
         figure = face_maps(maps, list(EMOTIONS), landmarks, title, signed, upright=width == "narrow")
         show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}-{width}", note, alt)
+
+
+st.subheader("Do models of other corpora look elsewhere?")
+known = {name: average_maps(name) for name in sorted(shares["model"].unique()) if name in store.models}
+compared = {
+    name: arrays
+    for name, arrays in known.items()
+    if arrays is not None and set(chosen) <= set(arrays["corpora"].tolist())
+}
+alike = likeness_table(store, compared, chosen)
+stop_without(len(alike) > 0, "One model's maps alone cannot be compared: `python -m training.attention --model NAME`.")
+st.markdown(likeness_sentence(alike))
+if any(name.startswith(CROSS_TRAINED) for name in compared):
+    st.caption(
+        f"{CROSS_TRAINED}…: gimefive-fast's architecture after a small budget of training, from a further run of the "
+        "recipe whose first run gave the cross-dataset figures."
+    )
+trained = {name: ", ".join(title_of(c) for c in store.models[name].trained_on.split("+")) for name in compared}
+both = alike.assign(pair=alike["first"] + "<br>" + alike["second"])
+both["training"] = np.where(both["same"], "trained on the same corpora", "trained on other corpora")
+images = ", ".join(f"{name} {mean_maps(arrays, chosen)[1].sum():,}" for name, arrays in compared.items())
+title = "correlation of average maps, mean over the emotions"
+figure = dot_plot(both, "pair", "training", title)
+figure.update_xaxes(tickformat=".1f")
+note = (
+    f"Averages over test images of {', '.join(title_of(name) for name in chosen)}: {images}. No intervals: "
+    "only the averages are stored. Trained on: " + "; ".join(f"{name}: {what}" for name, what in trained.items()) + "."
+)
+show_chart(figure, alike, f"maps-alike-{corpus}", note, ends(alike, ["first", "second"], title, share=False))

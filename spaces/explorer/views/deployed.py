@@ -10,6 +10,7 @@ from evaluation.analyses.confidence import confidence_rows
 from evaluation.analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows, posed_corpora
 from evaluation.cards.deployed_tables import CONDITIONS, HOLDS
 from evaluation.corpora import title_of
+from evaluation.metrics import share_interval
 from evaluation.queries import FLAGSHIP, find_row, order_models, percent_text
 from evaluation.store import Store
 
@@ -103,10 +104,13 @@ def show_confidence(store: Store, model: str) -> None:
         st.markdown(f"For **{row.kind}** it does not: {told}, so it is too {way}.")
     named = kinds.assign(kind=[f"{r.kind} ({r.images:,})" for r in kinds.itertuples()])
     table = named.melt("kind", ["accuracy", "confidence"], "measure").replace({"confidence": "mean confidence"})
+    bounds = [share_interval(row.accuracy, row.images) for row in kinds.itertuples()]
+    unknown = [(float("nan"), float("nan"))] * len(kinds)  # of a mean of what the model says
+    table[["low", "high"]] = [*bounds, *unknown]
     title = f"{model}: accuracy, mean confidence"
     note = (
-        "Images in brackets; where the dots of a row lie apart, the confidence does not hold. No intervals: the counts "
-        "are large, except those of posed faces."
+        "Images in brackets; 95 % Wilson intervals of the accuracy. Where the mean confidence lies outside, the "
+        "confidence does not hold."
     )
     figure = dot_plot(table, "kind", "measure", title)
     show_chart(figure, kinds, f"confidence-{model}", note, ends(table, ["kind", "measure"], title))

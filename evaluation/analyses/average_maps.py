@@ -1,0 +1,63 @@
+"""Average heat maps of models side by side: over which images, and how alike they are."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from gimefive_hf.emotions import EMOTIONS
+
+from ..store import Store
+
+Arrays = dict[str, np.ndarray]  # as `training.attention` writes them
+
+
+def mean_maps(arrays: Arrays, corpora: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (6, side, side) of each emotion over some corpora, every image counting the same, and the images (6,)."""
+    rows = [arrays["corpora"].tolist().index(name) for name in corpora]
+    counts = arrays["counts"][rows]
+    total = counts.sum(0)
+    sums = np.nansum(arrays["maps"][rows] * counts[..., None, None], axis=0)
+    shape = total[:, None, None]
+    return np.divide(sums, shape, out=np.full_like(sums, np.nan), where=shape > 0), total
+
+
+def likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's correlation over the pixels of two models' maps (6, side, side), per emotion (6,); NaN for flat."""
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(first, second, strict=True)]
+    return np.array([np.corrcoef(a, b)[0, 1] if min(a.std(), b.std()) > 0 else np.nan for a, b in pairs])
+
+
+def likeness_table(store: Store, found: dict[str, Arrays], corpora: list[str]) -> pd.DataFrame:
+    """
+    A row for each two models: first, second, same (whether both were trained on the same corpora), value (the
+    correlation of their maps, mean over the emotions), lowest and lowest_emotion, n (images behind the smaller one).
+    """
+    maps = {name: mean_maps(arrays, corpora) for name, arrays in found.items()}
+    rows = []
+    for first, second in combinations(maps, 2):
+        values = likeness(maps[first][0], maps[second][0])
+        if np.isfinite(values).any():
+            lowest = int(np.nanargmin(values))
+            same = store.models[first].trained_on == store.models[second].trained_on
+            n = int(min(maps[first][1].sum(), maps[second][1].sum()))
+            rows.append([first, second, same, float(np.nanmean(values)), values[lowest], EMOTIONS[lowest], n])
+    return pd.DataFrame(rows, columns=["first", "second", "same", "value", "lowest", "lowest_emotion", "n"])
+
+
+def likeness_sentence(table: pd.DataFrame) -> str:
+    """Whether models of other training corpora look elsewhere, as far as these pairs tell; empty without two kinds."""
+    kinds = {same: part["value"] for same, part in table.groupby("same")}
+    if len(kinds) < 2:
+        return ""
+    told = [
+        f"{kinds[same].mean():.2f} on average ({kinds[same].min():.2f} to {kinds[same].max():.2f}, {len(kinds[same])} "
+        f"{'pair' if len(kinds[same]) == 1 else 'pairs'}) where both were trained on {what}"
+        for same, what in ((True, "the same corpora"), (False, "other corpora"))
+    ]
+    apart = table.loc[table["value"].idxmin()]
+    return (
+        f"The average maps of two models correlate by {told[0]}, and by {told[1]}; least alike are {apart['first']} "
+        f"and {apart['second']}, {apart['value']:.2f}, and of their emotions {apart['lowest_emotion']}, "
+        f"{apart['lowest']:.2f}. Pairs differ in architecture too, so this is no measure of the corpora alone."
+    )

@@ -161,8 +161,7 @@ def model_card(store: Store, model: str, checkpoint: Path | None) -> str:
     return template("model_card.md.jinja").render(
         metadata=model_metadata(store, model),
         facts=facts,
-        tables={name: table(store) for name, table in STORE_TABLES.items()}
-        | {name: table(store, model) for name, table in MODEL_TABLES.items()},
+        table=lambda name: MODEL_TABLES[name](store, model) if name in MODEL_TABLES else STORE_TABLES[name](store),
         weak=weak_spots(store, model),
         trained_on=[corpora[name]["title"] if name in corpora else name for name in trained_on],
         corpora=[corpora[name] | {"audited": audit_sentences(audit, name)} for name in trained_on if name in corpora],

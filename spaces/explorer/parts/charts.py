@@ -269,10 +269,12 @@ def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Fi
             y=part["value"],
             mode=mode,
             text=part["model"],
-            # in turn above and below: some models cost nearly the same
             textposition=[
-                ("top right", "bottom right")[place % 2] for place in part[x].rank(method="first").astype(int)
-            ],
+                "bottom right"
+                if ((part["value"] > row.value) & part[x].between(0.8 * cost, 1.2 * cost)).any()
+                else "top right"
+                for row, cost in zip(part.itertuples(), part[x], strict=True)
+            ],  # below a point that is right above it
             name=str(kind),
             marker={"size": 11, "color": [color_of(name, 7) for name in part["model"]], "symbol": symbol},
             hovertemplate=f"%{{text}}, {kind}: %{{y:.1%}} at %{{x:.3g}}<extra></extra>",

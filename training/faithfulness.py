@@ -38,7 +38,7 @@ from evaluation.faithfulness import (
 )
 from evaluation.store import DEFAULT_STORE
 from gimefive_hf.explain import METHODS, explain, reported_classes
-from gimefive_hf.explain.regions import crop_landmarks, region_map
+from gimefive_hf.explain.regions import EXPRESSIVE_REGIONS, crop_landmarks, region_map
 from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import Crops
@@ -87,7 +87,9 @@ def measure(loaded: LoadedModel, images: Crops, methods: list[str], steps: int, 
         targets = reported_classes(model, pixel_values)
         emotions = [model.config.id2label[target] for target in targets]
         found = [crop_landmarks(crop, landmarks) for crop in crops]
-        sure = np.array([presence >= SURE_FACE for _, presence in found])
+        # Where a face is sure to be seen; a neutral one shows nothing in any region, so there is no place to point at.
+        pairs = zip(found, emotions, strict=True)
+        sure = np.array([presence >= SURE_FACE and emotion in EXPRESSIVE_REGIONS for (_, presence), emotion in pairs])
         scale = size[0] / crops.shape[1]
         regions = np.stack([region_map(points * scale, size) for points, _ in found])
         grey = luma(crops, size)

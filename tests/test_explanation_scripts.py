@@ -318,3 +318,12 @@ def test_faithfulness_from_end_to_end(checkpoint, corpora, tmp_path, monkeypatch
     lines = pd.read_csv(tmp_path / "faithfulness_curves.csv")
     assert len(lines) == 7 * 2 * 4
     assert (tmp_path / "faithfulness_tiny.png").stat().st_size > 10_000
+
+
+def test_a_neutral_face_has_no_place_to_point_at(checkpoint, corpora):
+    loaded = load_model(str(checkpoint))
+    images = draw_test_images(corpora, ["raf-db"], 4, loaded.side, 0)
+    loaded.model.config.id2label = dict.fromkeys(range(6), "neutral")
+    measured = faithfulness.measure(loaded, images, ["activations"], steps=2, bf16=False)["activations"]
+    assert sum(map(len, measured.hits)) == 0
+    assert len(measured.gaps()) == len(images)

@@ -73,7 +73,7 @@ def test_photos_are_searched_for_the_largest_face(astronaut, faceless, tmp_path)
         collect_faces(mine, tmp_path / "out", crops=False)
     assert "test/sad/more/a.png: no face found" in str(error.value)
     made = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
-    assert made == ["test/sadness/test-sad-a.png.png", "train/happiness/train-happy-a.png.png"]
+    assert made == ["test/sadness/test%2Fsad%2Fa.png.png", "train/happiness/train%2Fhappy%2Fa.png.png"]
     sides = {Image.open(path).size[0] for path in (tmp_path / "out").rglob("*.png")}
     assert all(90 < side < 140 for side in sides), "the face, not the photo, and the larger one"
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -105,7 +106,8 @@ def collect_faces(folder: Path, out: Path, crops: bool) -> tuple[list[str], list
             left_out.append((name, problem or f"in no folder called {', '.join(EXPRESSIONS)}"))
             continue
         part, expression = place
-        target = out / ((part or "train") if parted else "") / expression / f"{name.replace('/', '-')}.png"
+        # Quoted, so that no two images of different folders share a name.
+        target = out / ((part or "train") if parted else "") / expression / f"{quote(name, safe=' ')}.png"
         try:
             if not target.is_file():
                 save_face(folder / name, target, None if crops else detector)

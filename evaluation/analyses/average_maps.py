@@ -7,8 +7,6 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-from ..store import Store
-
 Arrays = dict[str, np.ndarray]  # as `training.attention` writes them
 
 
@@ -28,10 +26,10 @@ def likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array([np.corrcoef(a, b)[0, 1] if min(a.std(), b.std()) > 0 else np.nan for a, b in pairs])
 
 
-def likeness_table(store: Store, found: dict[str, Arrays], corpora: list[str]) -> pd.DataFrame:
+def likeness_table(found: dict[str, Arrays], corpora: list[str]) -> pd.DataFrame:
     """
-    A row for each two models: first, second, same (whether both were trained on the same corpora), value (the
-    correlation of their maps, mean over the emotions), lowest and lowest_emotion, n (images behind the smaller one).
+    A row for each two models: first, second, value (the correlation of their maps, mean over the emotions), lowest and
+    lowest_emotion, n (images behind the smaller one).
     """
     maps = {name: mean_maps(arrays, corpora) for name, arrays in found.items()}
     rows = []
@@ -39,25 +37,20 @@ def likeness_table(store: Store, found: dict[str, Arrays], corpora: list[str]) -
         values = likeness(maps[first][0], maps[second][0])
         if np.isfinite(values).any():
             lowest = int(np.nanargmin(values))
-            same = store.models[first].trained_on == store.models[second].trained_on
             n = int(min(maps[first][1].sum(), maps[second][1].sum()))
-            rows.append([first, second, same, float(np.nanmean(values)), values[lowest], EMOTIONS[lowest], n])
-    return pd.DataFrame(rows, columns=["first", "second", "same", "value", "lowest", "lowest_emotion", "n"])
+            rows.append([first, second, float(np.nanmean(values)), values[lowest], EMOTIONS[lowest], n])
+    return pd.DataFrame(rows, columns=["first", "second", "value", "lowest", "lowest_emotion", "n"])
 
 
 def likeness_sentence(table: pd.DataFrame) -> str:
-    """Whether models of other training corpora look elsewhere, as far as these pairs tell; empty without two kinds."""
-    kinds = {same: part["value"] for same, part in table.groupby("same")}
-    if len(kinds) < 2:
-        return ""
-    told = [
-        f"{kinds[same].mean():.2f} on average ({kinds[same].min():.2f} to {kinds[same].max():.2f}, {len(kinds[same])} "
-        f"{'pair' if len(kinds[same]) == 1 else 'pairs'}) where both were trained on {what}"
-        for same, what in ((True, "the same corpora"), (False, "other corpora"))
-    ]
-    apart = table.loc[table["value"].idxmin()]
+    """How alike models that differ in their training corpora alone look at faces, out of `likeness_table`."""
+    apart, close = table.loc[table["value"].idxmin()], table.loc[table["value"].idxmax()]
+    pairs = "1 pair" if len(table) == 1 else f"{len(table)} pairs"
+    text = f"The average maps of two such networks correlate by {table['value'].mean():.2f} on average ({pairs})"
+    if len(table) > 1:
+        text += f", most those of {close['first']} and {close['second']}, {close['value']:.2f}"
     return (
-        f"The average maps of two models correlate by {told[0]}, and by {told[1]}; least alike are {apart['first']} "
-        f"and {apart['second']}, {apart['value']:.2f}, and of their emotions {apart['lowest_emotion']}, "
-        f"{apart['lowest']:.2f}. Pairs differ in architecture too, so this is no measure of the corpora alone."
+        f"{text}; least alike are {apart['first']} and {apart['second']}, {apart['value']:.2f}, and of their emotions "
+        f"{apart['lowest_emotion']}, {apart['lowest']:.2f}. How alike two trainings on one corpus would be is not "
+        "measured."
     )

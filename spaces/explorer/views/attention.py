@@ -88,6 +88,12 @@ with st.container(key="narrow-shares"):  # where the cells would be too small to
 st.subheader("Average maps")
 
 
+def title_of_training(name: str) -> str:
+    """What a network was trained on, in a word or two."""
+    corpora = store.models[name].trained_on.split("+")
+    return title_of(corpora[0]) if len(corpora) == 1 else f"{len(corpora)} corpora"
+
+
 @st.cache_data(show_spinner=False)
 def cached_arrays(path: str, changed: int) -> dict[str, np.ndarray]:
     return read_arrays(Path(path))
@@ -137,29 +143,29 @@ for width in ("wide", "narrow"):
 
 
 st.subheader("Do models of other corpora look elsewhere?")
-known = {name: average_maps(name) for name in sorted(shares["model"].unique()) if name in store.models}
+known = {name: average_maps(name) for name in sorted(shares["model"].unique()) if name.startswith(CROSS_TRAINED)}
 compared = {
-    name: arrays
+    title_of_training(name): arrays
     for name, arrays in known.items()
-    if arrays is not None and set(chosen) <= set(arrays["corpora"].tolist())
+    if arrays is not None and name in store.models and set(chosen) <= set(arrays["corpora"].tolist())
 }
-alike = likeness_table(store, compared, chosen)
-stop_without(len(alike) > 0, "One model's maps alone cannot be compared: `python -m training.attention --model NAME`.")
-st.markdown(likeness_sentence(alike))
-if any(name.startswith(CROSS_TRAINED) for name in compared):
-    st.caption(
-        f"{CROSS_TRAINED}…: gimefive-fast's architecture after a small budget of training, from a further run of the "
-        "recipe whose first run gave the cross-dataset figures."
-    )
-trained = {name: ", ".join(title_of(c) for c in store.models[name].trained_on.split("+")) for name in compared}
-both = alike.assign(pair=alike["first"] + "<br>" + alike["second"])
-both["training"] = np.where(both["same"], "trained on the same corpora", "trained on other corpora")
-images = ", ".join(f"{name} {mean_maps(arrays, chosen)[1].sum():,}" for name, arrays in compared.items())
-title = "correlation of average maps, mean over the emotions"
-figure = dot_plot(both, "pair", "training", title)
-figure.update_xaxes(tickformat=".1f")
-note = (
-    f"Averages over test images of {', '.join(title_of(name) for name in chosen)}: {images}. No intervals: "
-    "only the averages are stored. Trained on: " + "; ".join(f"{name}: {what}" for name, what in trained.items()) + "."
+alike = likeness_table(compared, chosen)
+stop_without(len(alike) > 0, "There are no two networks whose training corpora alone differ and whose maps are known.")
+st.markdown(
+    "Networks of one architecture, from the same weights, trained for as many steps on one corpus or another: "
+    + likeness_sentence(alike)
 )
-show_chart(figure, alike, f"maps-alike-{corpus}", note, ends(alike, ["first", "second"], title, share=False))
+tested = ", ".join(title_of(name) for name in chosen)
+images = "; ".join(f"{name} {mean_maps(arrays, chosen)[1].sum():,}" for name, arrays in compared.items())
+title = f"trained on one corpus or another: average map of each emotion, on {tested}"
+maps = {name: mean_maps(arrays, chosen)[0] for name, arrays in compared.items()}
+note = (
+    f"The same test images for all, so far as they have landmarks: {images}. Trained as for the cross-dataset table. "
+)
+note += "Networks that see 64 px weigh few places in their last layer, so these maps are coarse."
+for width in ("wide", "narrow"):
+    with st.container(key=f"{width}-trained-maps"):
+        figure = face_maps(maps, list(EMOTIONS), landmarks, title, (), upright=width == "narrow")
+        show_chart(
+            figure, alike, f"maps-alike-{corpus}-{width}", note, ends(alike, ["first", "second"], title, share=False)
+        )

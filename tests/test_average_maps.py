@@ -29,7 +29,8 @@ def test_the_sentence_tells_the_most_and_the_least_alike():
     ramp = np.tile(np.arange(4.0).reshape(2, 2), (6, 1, 1))
     turned = ramp.copy()
     turned[5] = -ramp[5]
-    table = likeness_table({name: arrays(m) for name, m in {"a": ramp, "b": ramp * 2, "c": turned}.items()}, ["raf-db"])
+    maps = {"a": ramp, "b": ramp * 2, "c": turned}
+    table = likeness_table({name: mean_maps(arrays(m), ["raf-db"]) for name, m in maps.items()})
     assert table["n"].tolist() == [180] * 3
     assert table["value"].tolist() == pytest.approx([1, 4 / 6, 4 / 6])
     assert table["lowest_emotion"].tolist()[1:] == ["fear", "fear"]

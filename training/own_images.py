@@ -36,7 +36,12 @@ from .corpora.readers.folders import read_class_folders
 from .loop.settings import TrainingSettings
 
 NAME = "own"
-ALSO = {"happy": "happiness", "surprised": "surprise", "sad": "sadness", "angry": "anger", "disgusted": "disgust"} | {
+ALSO = {
+    "happy": "happiness",
+    "surprised": "surprise",
+    "sad": "sadness",
+    "angry": "anger",
+    "disgusted": "disgust",
     "fearful": "fear",
     "afraid": "fear",
     "scared": "fear",

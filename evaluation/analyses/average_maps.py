@@ -26,18 +26,17 @@ def likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array([np.corrcoef(a, b)[0, 1] if min(a.std(), b.std()) > 0 else np.nan for a, b in pairs])
 
 
-def likeness_table(found: dict[str, Arrays], corpora: list[str]) -> pd.DataFrame:
+def likeness_table(means: dict[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """
-    A row for each two models: first, second, value (the correlation of their maps, mean over the emotions), lowest and
-    lowest_emotion, n (images behind the smaller one).
+    A row for each two models, out of what `mean_maps` says of each: first, second, value (the correlation of their
+    maps, mean over the emotions), lowest and lowest_emotion, n (images behind the smaller one).
     """
-    maps = {name: mean_maps(arrays, corpora) for name, arrays in found.items()}
     rows = []
-    for first, second in combinations(maps, 2):
-        values = likeness(maps[first][0], maps[second][0])
+    for first, second in combinations(means, 2):
+        values = likeness(means[first][0], means[second][0])
         if np.isfinite(values).any():
             lowest = int(np.nanargmin(values))
-            n = int(min(maps[first][1].sum(), maps[second][1].sum()))
+            n = int(min(means[first][1].sum(), means[second][1].sum()))
             rows.append([first, second, float(np.nanmean(values)), values[lowest], EMOTIONS[lowest], n])
     return pd.DataFrame(rows, columns=["first", "second", "value", "lowest", "lowest_emotion", "n"])
 

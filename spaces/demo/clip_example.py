@@ -24,16 +24,15 @@ def about(table: pd.DataFrame) -> str:
     said = []
     for what, meant, start, end in BENT:
         names = table.loc[table["time"].between(start, end), "emotion"].dropna()
-        if len(names):
-            name = names.mode()[0]
-            wrong = (
-                ""
-                if name == meant
-                else " most of the time, which is wrong"
-                if (names == meant).any()
-                else ", which is wrong"
-            )
-            said.append(f"the {what} {name}{wrong}")
+        if not len(names):
+            continue
+        name = names.mode()[0]
+        if name == meant:
+            said.append(f"the {what} {name}")
+        elif (names == meant).any():
+            said.append(f"the {what} {name} most of the time, which is wrong")
+        else:
+            said.append(f"the {what} {name}, which is wrong")
     return f"{ABOUT} The network calls {' and '.join(said)}." if said else ABOUT
 
 

@@ -144,28 +144,26 @@ for width in ("wide", "narrow"):
 
 st.subheader("Do models of other corpora look elsewhere?")
 known = {name: average_maps(name) for name in sorted(shares["model"].unique()) if name.startswith(CROSS_TRAINED)}
-compared = {
-    title_of_training(name): arrays
+means = {
+    title_of_training(name): mean_maps(arrays, chosen)
     for name, arrays in known.items()
     if arrays is not None and name in store.models and set(chosen) <= set(arrays["corpora"].tolist())
 }
-alike = likeness_table(compared, chosen)
+alike = likeness_table(means)
 stop_without(len(alike) > 0, "There are no two networks whose training corpora alone differ and whose maps are known.")
+told = likeness_sentence(alike)
 st.markdown(
-    "Networks of one architecture, from the same weights, trained for as many steps on one corpus or another: "
-    + likeness_sentence(alike)
+    f"Networks of one architecture, from the same weights, trained for as many steps on one corpus or another: {told}"
 )
-tested = ", ".join(title_of(name) for name in chosen)
-images = "; ".join(f"{name} {mean_maps(arrays, chosen)[1].sum():,}" for name, arrays in compared.items())
-title = f"trained on one corpus or another: average map of each emotion, on {tested}"
-maps = {name: mean_maps(arrays, chosen)[0] for name, arrays in compared.items()}
+title = "trained on one corpus or another: average map of each emotion, on " + ", ".join(title_of(c) for c in chosen)
+images = "; ".join(f"{name} {total.sum():,}" for name, (_, total) in means.items())
 note = (
     f"The same test images for all, so far as they have landmarks: {images}. Trained as for the cross-dataset table. "
+    "Networks that see 64 px weigh few places in their last layer, so these maps are coarse. The data are the "
+    "correlations."
 )
-note += "Networks that see 64 px weigh few places in their last layer, so these maps are coarse."
+maps = {name: mean for name, (mean, _) in means.items()}
 for width in ("wide", "narrow"):
     with st.container(key=f"{width}-trained-maps"):
-        figure = face_maps(maps, list(EMOTIONS), landmarks, title, (), upright=width == "narrow")
-        show_chart(
-            figure, alike, f"maps-alike-{corpus}-{width}", note, ends(alike, ["first", "second"], title, share=False)
-        )
+        figure = face_maps(maps, list(EMOTIONS), landmarks, title, upright=width == "narrow")
+        show_chart(figure, alike, f"maps-alike-{corpus}-{width}", note, f"{title}: {'; '.join(maps)}. {told}")

@@ -25,10 +25,10 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 test: $(VENV)/.installed-test lint            ## lint, types and the default tests (under six minutes on two cores)
 	$(PYTEST) -m "not slow"
 
-QUICK := tables metrics results regions image_processing tracking train_parts golden_networks
+QUICK := folders/test_tables evaluation/test_metrics evaluation/test_results explain/test_regions model/test_image_processing faces/test_tracking training/test_train_parts model/test_golden_networks
 quick: $(VENV)/.installed-test            ## a selection that answers within a minute, for whoever edits one file
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow" -k "not every_stored_figure" $(QUICK:%=tests/test_%.py)
+	$(BIN)/python -m pytest -m "not slow" -k "not every_stored_figure" $(QUICK:%=tests/%.py)
 
 test-all: $(VENV)/.installed-test lint            ## the same and the slow tests
 	$(PYTEST)

@@ -26,8 +26,7 @@ from gimefive_hf import (
 from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
-
-from .video_cases import face_photo, tiny_recognizer
+from tests.cases.video_cases import face_photo, tiny_recognizer
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -87,7 +86,7 @@ def browser(playwright, chromium):
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> Path:
     """A folder with `tiny_corpora`; trainings keep their cache in it."""
-    from .tiny_corpora import write_corpora
+    from tests.cases.tiny_corpora import write_corpora
 
     return write_corpora(tmp_path_factory.mktemp("tiny"))
 

@@ -13,7 +13,7 @@ What it was trained on, the run's settings tell; they go into `trained_on.json`.
 which halves what every clone carries; the config says float32, to which they are widened when loaded. The code beside
 the weights is a link to the package's own.
 
-Afterwards `python -m tests.golden_networks` stores what the new network says, for the tests.
+Afterwards `python -m tests.cases.golden_networks` stores what the new network says, for the tests.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-/** The page's arithmetic beside the Python package's, on vectors that `tests/test_live.py` writes. */
+/** The page's arithmetic beside the Python package's, on vectors that `tests/live/test_live.py` writes. */
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { ScoreSmoother } from "../src/people";
 import { assign, FaceTracker, generalisedIou, match, MOST_FOLLOWED, moveDetection } from "../src/tracker";
 
 const file = process.env.GIMEFIVE_VECTORS;
-if (!file) throw new Error("GIMEFIVE_VECTORS names no file; run the tests by pytest tests/test_live.py");
+if (!file) throw new Error("GIMEFIVE_VECTORS names no file; run the tests by pytest tests/live/test_live.py");
 const vectors = JSON.parse(readFileSync(file, "utf8"));
 const { facts } = vectors;
 

@@ -25,7 +25,7 @@ from gimefive_hf.drawing.explanations import draw_average_maps, save_picture
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
-from gimefive_hf.faces.landmarks import LANDMARK_GROUPS, LandmarkDetector
+from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
 from .corpora import Crops
 from .testing.images import LoadedModel, draw_test_images, load_model
@@ -73,7 +73,6 @@ def measure(loaded: LoadedModel, images: Crops, method: str) -> tuple[AverageAtt
     shape = (len(corpora), len(EMOTIONS))
     sums, counts, without = np.zeros((*shape, SIDE, SIDE)), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     face, rows = np.zeros((68, 2)), []
-    detector = LandmarkDetector()
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
         crops, labels = np.ascontiguousarray(images.pixels[part]), images.labels[part].tolist()
@@ -81,7 +80,7 @@ def measure(loaded: LoadedModel, images: Crops, method: str) -> tuple[AverageAtt
         heat = explain(loaded.model, loaded.pixel_values(crops), method, targets)
         for map_, crop, label, corpus in zip(heat, crops, labels, images.corpora[part], strict=True):
             place = corpora.index(corpus), label
-            points, presence = crop_landmarks(crop, detector)
+            points, presence = crop_landmarks(crop)
             if presence < SURE_FACE:
                 without[place] += 1
                 continue

@@ -24,7 +24,6 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.face import describe_heat
 from gimefive_hf.explain.regions import REGIONS
-from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import VOTES, load_corpus, to_tensors
 from .testing.images import LoadedModel, load_model
@@ -115,7 +114,7 @@ def explain_rows(loaded: LoadedModel, data: Path, rows: pd.DataFrame, method: st
     crops = np.empty((len(rows), loaded.side, loaded.side, 3), np.uint8)
     for corpus, part in rows.groupby("corpus"):
         crops[part.index] = read_crops(data, corpus, part["source"].tolist(), loaded.side)
-    detector, maps, texts, shares = LandmarkDetector(), [], [], []
+    maps, texts, shares = [], [], []
     for start in range(0, len(rows), BATCH):
         part = rows.iloc[start : start + BATCH]
         pixel_values = loaded.pixel_values(crops[start : start + BATCH])
@@ -123,7 +122,7 @@ def explain_rows(loaded: LoadedModel, data: Path, rows: pd.DataFrame, method: st
         for index, row in enumerate(part.itertuples()):
             maps.append([cv2.resize(kind[index], (SIDE, SIDE), interpolation=cv2.INTER_AREA) for kind in heat])
             crop, map_ = crops[start + index], heat[0][index]
-            said = describe_heat(crop, row.predicted, row.probability, map_, detector=detector)
+            said = describe_heat(crop, row.predicted, row.probability, map_)
             shares.append(list(said.shares.values()))
             texts.append(said.sentence)
     rows = rows.assign(reason=texts, map=np.arange(len(rows)))

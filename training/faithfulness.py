@@ -39,7 +39,6 @@ from evaluation.faithfulness import (
 from evaluation.store import DEFAULT_STORE
 from gimefive_hf.explain import METHODS, explain, reported_classes
 from gimefive_hf.explain.regions import EXPRESSIVE_REGIONS, crop_landmarks, region_map
-from gimefive_hf.faces.landmarks import LandmarkDetector
 
 from .corpora import Crops
 from .testing.images import LoadedModel, draw_test_images, load_model
@@ -79,14 +78,13 @@ def measure(loaded: LoadedModel, images: Crops, methods: list[str], steps: int, 
     model = loaded.model
     scorer = copy.deepcopy(model).to(memory_format=torch.channels_last)
     measured = {name: Measured() for name in (*methods, *BASELINES)}
-    landmarks = LandmarkDetector()
     for start in range(0, len(images), BATCH):
         crops = np.ascontiguousarray(images.pixels[start : start + BATCH])
         pixel_values = loaded.pixel_values(crops)
         size = tuple(pixel_values.shape[-2:])
         targets = reported_classes(model, pixel_values)
         emotions = [model.config.id2label[target] for target in targets]
-        found = [crop_landmarks(crop, landmarks) for crop in crops]
+        found = [crop_landmarks(crop) for crop in crops]
         # Where a face is sure to be seen; a neutral one shows nothing in any region, so there is no place to point at.
         pairs = zip(found, emotions, strict=True)
         sure = np.array([presence >= SURE_FACE and emotion in EXPRESSIVE_REGIONS for (_, presence), emotion in pairs])

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..faces.landmarks import LandmarkDetector
 from .methods import explain_classes
 from .regions import REGIONS, crop_landmarks, reason, region_map, region_shares
 
@@ -88,7 +87,6 @@ def describe_heat(
     score: float,
     heat: NDArray[np.float32],
     located: tuple[NDArray[np.float32], float] | None = None,
-    detector: LandmarkDetector | None = None,
 ) -> FaceExplanation:
     """
     The explanation that a heat map is.
@@ -97,9 +95,8 @@ def describe_heat(
         crop: the aligned crop, uint8 RGB (height, width, 3).
         heat: float32 (H, W), of any size, over the crop.
         located: landmarks of the crop and how sure they are, as `crop_landmarks` gives them; None finds them.
-        detector: to find them with.
     """
-    points, presence = crop_landmarks(crop, detector) if located is None else located
+    points, presence = crop_landmarks(crop) if located is None else located
     if presence < PRESENT:
         nowhere = dict.fromkeys(REGIONS, float("nan"))
         said = f"{emotion} {score:.2f}; no landmarks were found"

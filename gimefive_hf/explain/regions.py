@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..faces.cropping import CROP_LIFT, CROP_MARGIN
 from ..faces.detections import Box
-from ..faces.landmarks import LANDMARK_GROUPS, LandmarkDetector
+from ..faces.landmarks import LANDMARK_GROUPS, find_landmarks
 
 REGIONS: tuple[str, ...] = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "background")
 BACKGROUND = REGIONS.index("background")
@@ -43,19 +43,12 @@ def crop_face_box(height: int, width: int) -> Box:
     return (width - side) / 2, centre_y - side / 2, side, side
 
 
-def crop_landmarks(crop: NDArray[np.uint8], detector: LandmarkDetector | None = None) -> tuple[NDArray, float]:
+def crop_landmarks(crop: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
     """
-    The 68 landmarks of an aligned crop.
-
-    Args:
-        crop: uint8 RGB (height, width, 3).
-        detector: to be used again for the next crop; None loads one.
-
-    Returns:
-        float32 (68, 2) in pixels of the crop, and how sure the landmark network is in [0, 1] that there is a face.
+    The 68 landmarks of an aligned crop, uint8 RGB (height, width, 3): float32 (68, 2) in pixels of the crop, and how
+    sure the landmark network is in [0, 1] that there is a face.
     """
-    detector = detector or LandmarkDetector()
-    return detector(crop, crop_face_box(*crop.shape[:2]))
+    return find_landmarks(crop, crop_face_box(*crop.shape[:2]))
 
 
 def region_map(landmarks: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:

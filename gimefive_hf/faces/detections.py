@@ -47,6 +47,17 @@ def check_rgb(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"the image has no pixels: shape {image.shape}")
 
 
+def check_score(min_score: float) -> None:
+    """Raise ValueError for a least score that no detection, or every one, would reach."""
+    if not 0 < min_score < 1:
+        raise ValueError(f"min_score must be between 0 and 1; got {min_score}")
+
+
+def six_points(five: NDArray[np.floating]) -> NDArray[np.float32]:
+    """`Detection.keypoints` of the five (eyes, nose and both corners of the mouth) that other detectors know."""
+    return np.concatenate([five[:3], five[3:].mean(0, keepdims=True), np.full((2, 2), np.nan)]).astype(np.float32)
+
+
 def non_maximum_suppression(
     detections: Iterable[Detection], known: Sequence[Detection] = (), max_iou: float = 0.3, max_inside: float = 0.6
 ) -> list[Detection]:

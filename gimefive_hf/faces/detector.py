@@ -4,7 +4,7 @@ it finds nothing or leaves a doubt, RetinaFace.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..images.photos import ImageSource, load_image
 from .cropping import warp_square
-from .detections import Box, Detection, check_rgb, non_maximum_suppression
+from .detections import Box, Detection, check_rgb, check_score, non_maximum_suppression
 from .landmarks import find_landmarks
 from .networks import FaceNetwork
 from .onet import face_likelihood
@@ -32,9 +32,10 @@ MESH_SHARE, PRIOR = 0.3, 0.7
 LEAST_TILE = 64
 
 
+@dataclass
 class FaceDetector:
     """
-    Finds the faces in an RGB image.
+    Finds the faces in an RGB image. It may be called by several threads at once.
 
     The network sees 128×128 pixels and finds faces that fill at least a sixth of them; `tile_scales` says how small
     the pieces are in which it looks, as shares of the image's shorter side. Each piece costs about 1 ms. A photo in
@@ -48,27 +49,21 @@ class FaceDetector:
             `PRESENT`, or O-Net with `LIKELY`. It removes most false ones in tiles, at 2–3 ms per doubtful face.
     """
 
-    SURE = 0.8
-    PRESENT = 0.7
-    LIKELY = 0.55
+    SURE, PRESENT, LIKELY = 0.8, 0.7, 0.55
 
-    def __init__(
-        self,
-        min_score: float = 0.5,
-        tile_scales: tuple[float, ...] = (0.6, 0.35),
-        min_size: float = 12.0,
-        verify: bool = True,
-    ):
-        if not 0 < min_score < 1:
-            raise ValueError(f"min_score must be between 0 and 1; got {min_score}")
-        if any(not 0 < scale <= 1 for scale in tile_scales):
-            raise ValueError(f"tile_scales must be in (0, 1]; got {tile_scales}")
-        self.min_score = min_score
-        self.tile_scales = tuple(tile_scales)
-        self.min_size = min_size
-        self.verify = verify
-        self._network = FaceNetwork("face_detection_short_range.tflite", ("classificators", "regressors"))
-        self._second = RetinaFaceDetector(LEAST_SECOND)
+    min_score: float = 0.5
+    tile_scales: tuple[float, ...] = (0.6, 0.35)
+    min_size: float = 12.0
+    verify: bool = True
+
+    _network = FaceNetwork("face_detection_short_range.tflite", ("classificators", "regressors"))
+    _second = RetinaFaceDetector(LEAST_SECOND)
+
+    def __post_init__(self) -> None:
+        self.tile_scales = tuple(self.tile_scales)
+        check_score(self.min_score)
+        if any(not 0 < scale <= 1 for scale in self.tile_scales):
+            raise ValueError(f"tile_scales must be in (0, 1]; got {self.tile_scales}")
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
@@ -181,11 +176,6 @@ def windows(height: int, width: int, scales: tuple[float, ...]) -> Iterator[tupl
                 yield int(x), int(y), side
 
 
-@lru_cache(maxsize=8)
-def _shared_detector(min_score: float, tile_scales: tuple[float, ...], min_size: float, verify: bool) -> FaceDetector:
-    return FaceDetector(min_score, tile_scales, min_size, verify)
-
-
 def detect_faces(
     image: ImageSource,
     min_score: float = 0.5,
@@ -202,4 +192,4 @@ def detect_faces(
 
     The other options are `FaceDetector`'s. Raises ValueError for an image that cannot be read.
     """
-    return _shared_detector(min_score, tuple(tile_scales), min_size, verify)(load_image(image))
+    return FaceDetector(min_score, tile_scales, min_size, verify)(load_image(image))

@@ -16,6 +16,7 @@ from .cropping import warp_square
 from .detections import Box, Detection, check_rgb, roll
 from .networks import FaceNetwork
 
+MESH = FaceNetwork("face_landmark.tflite", ("conv2d_21", "conv2d_31"))
 MESH_SIDE = 192
 # The mesh network wants the face with this much around it.
 MESH_MARGIN = 1.5
@@ -48,27 +49,6 @@ def mesh_to_68() -> NDArray[np.intp]:
     return np.array([pair if len(pair) == 2 else pair * 2 for pair in pairs], dtype=np.intp)
 
 
-class LandmarkDetector:
-    """The mesh network."""
-
-    def __init__(self) -> None:
-        self._network = FaceNetwork("face_landmark.tflite", ("conv2d_21", "conv2d_31"))
-
-    def __call__(self, image: NDArray[np.uint8], face: Detection | Box) -> tuple[NDArray[np.float32], float]:
-        """
-        Landmarks float32 (68, 2) in pixels of `image`, and how sure the network is in [0, 1] that a face is there.
-
-        `face` is a detection, whose eyes tell the rotation, or a box (x, y, width, height), for an upright face.
-        """
-        check_rgb(image)
-        matrix = mesh_transform(face)
-        mesh, presence = self._network(warp_square(image, matrix, MESH_SIDE).astype(np.float32) / np.float32(255))
-        points = mesh.reshape(468, 3)[mesh_to_68(), :2].mean(axis=1)
-        inverse = cv2.invertAffineTransform(matrix)
-        sure = 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80)))
-        return (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32), float(sure)
-
-
 def mesh_transform(face: Detection | Box) -> NDArray[np.float64]:
     """Affine map (2, 3) from image pixels to the mesh network's 192×192 input: centred, level eyes, with margin."""
     x, y, width, height = face.box if isinstance(face, Detection) else face
@@ -81,14 +61,15 @@ def mesh_transform(face: Detection | Box) -> NDArray[np.float64]:
     return matrix
 
 
-@lru_cache(maxsize=1)
-def _shared_detector() -> LandmarkDetector:
-    return LandmarkDetector()
-
-
 def find_landmarks(image: NDArray[np.uint8], face: Detection | Box) -> tuple[NDArray[np.float32], float]:
     """The 68 landmarks as `landmarks_68` gives them, and how sure the network is, in [0, 1], that a face is there."""
-    return _shared_detector()(image, face)
+    check_rgb(image)
+    matrix = mesh_transform(face)
+    mesh, presence = MESH(warp_square(image, matrix, MESH_SIDE).astype(np.float32) / np.float32(255))
+    points = mesh.reshape(468, 3)[mesh_to_68(), :2].mean(axis=1)
+    inverse = cv2.invertAffineTransform(matrix)
+    sure = 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80)))
+    return (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32), float(sure)
 
 
 def landmarks_68(image: ImageSource, face: Detection | Box) -> NDArray[np.float32]:
@@ -98,8 +79,8 @@ def landmarks_68(image: ImageSource, face: Detection | Box) -> NDArray[np.float3
 
     Args:
         image: uint8 RGB (height, width, 3), or a path or PIL image.
-        face: a `Detection`, or a box (x, y, width, height) in pixels.
+        face: a `Detection`, whose eyes tell the rotation, or a box (x, y, width, height) of an upright face, in pixels.
 
     Raises ValueError for an image that cannot be read or an empty box.
     """
-    return _shared_detector()(load_image(image), face)[0]
+    return find_landmarks(load_image(image), face)[0]

@@ -3,13 +3,14 @@ RetinaFace (Deng et al. 2020, arXiv 1905.00641) on a MobileNet of a quarter's wi
 faces that BlazeFace does not see, such as profiles and faces behind hands, glasses and hair.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .detections import Detection, check_rgb, non_maximum_suppression
+from .detections import Detection, check_rgb, check_score, non_maximum_suppression, six_points
 from .networks import onnx_session
 
 FILE = "retinaface_mobilenet025.onnx"
@@ -25,6 +26,7 @@ MEAN_BGR = np.array([104, 117, 123], np.float32)
 BOX_SHARE, BOX_DROP = 0.845, 0.08
 
 
+@dataclass
 class RetinaFaceDetector:
     """
     A `Detector`. It may be called by several threads.
@@ -37,15 +39,13 @@ class RetinaFaceDetector:
     Boxes are squares like `FaceDetector`'s. The ears' key points are NaN: RetinaFace has none.
     """
 
-    def __init__(self, min_score: float = RETINA_SCORE, sides: tuple[int, int] = RETINA_SIDES):
-        if not 0 < min_score < 1:
-            raise ValueError(f"min_score must be between 0 and 1; got {min_score}")
-        if not 32 <= sides[0] <= sides[1]:
-            raise ValueError(f"sides must be at least 32 pixels, the lesser first; got {sides}")
-        self.min_score, self.sides = min_score, tuple(sides)
+    min_score: float = RETINA_SCORE
+    sides: tuple[int, int] = RETINA_SIDES
 
-    def __repr__(self) -> str:
-        return f"RetinaFaceDetector(min_score={self.min_score}, sides={self.sides})"
+    def __post_init__(self) -> None:
+        check_score(self.min_score)
+        if not 32 <= self.sides[0] <= self.sides[1]:
+            raise ValueError(f"sides must be at least 32 pixels, the lesser first; got {self.sides}")
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Detect in `image`, uint8 RGB (height, width, 3); the best first. Raises ValueError for another array."""
@@ -109,6 +109,4 @@ def to_detection(box: NDArray[np.float32], score: float, points: NDArray[np.floa
     x = float(box[0] + box[2]) / 2 - down * np.sin(angle)
     y = float(box[1] + box[3]) / 2 + down * np.cos(angle)
     side = BOX_SHARE * longer
-    places = np.full((6, 2), np.nan, np.float32)
-    places[:3], places[3] = points[:3], points[3:].mean(0)
-    return Detection((float(x - side / 2), float(y - side / 2), side, side), score, places)
+    return Detection((float(x - side / 2), float(y - side / 2), side, side), score, six_points(points))

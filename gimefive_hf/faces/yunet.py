@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .detections import Detection, check_rgb
+from .detections import Detection, check_rgb, check_score, six_points
 
 # YuNet misses faces that fill a picture of thousands of pixels, so larger ones are reduced to this side first.
 LONGEST = 640
@@ -33,8 +33,7 @@ class YuNetDetector:
     """
 
     def __init__(self, path: str | Path, min_score: float = 0.7, longest: int = LONGEST):
-        if not 0 < min_score < 1:
-            raise ValueError(f"min_score must be between 0 and 1; got {min_score}")
+        check_score(min_score)
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"no file {path.name}: YuNet needs its weights, face_detection_yunet_2023mar.onnx")
@@ -73,7 +72,4 @@ def to_detection(row: NDArray[np.float32], scale_x: float, scale_y: float) -> De
     x, y, width, height = row[:4] * (scale_x, scale_y, scale_x, scale_y)
     side = float(max(width, height))
     box = float(x + width / 2) - side / 2, float(y + height / 2) - side / 2, side, side
-    points = row[4:14].reshape(5, 2) * (scale_x, scale_y)
-    places = np.full((6, 2), np.nan, np.float32)
-    places[:3], places[3] = points[:3], points[3:].mean(0)
-    return Detection(box, float(row[14]), places)
+    return Detection(box, float(row[14]), six_points(row[4:14].reshape(5, 2) * (scale_x, scale_y)))

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..faces.cropping import crop_face
 from ..faces.detections import Detector
-from ..faces.detector import FaceDetector
 from ..recognizer import ExpressionRecognizer
 from ..runtimes.predictor import Predictor
 from .listing import ImageFolder, printable
@@ -105,10 +104,3 @@ def entry_rows(image: Prepared, scores: np.ndarray) -> list[list]:
     return [
         face + [round(score, 6) for score in row] for face, row in zip(image.face_rows, scores.tolist(), strict=True)
     ]
-
-
-def copy_detector(detector: Detector) -> Detector:
-    """Another detector with the same options, which does not wait for this one; what is no `FaceDetector` is shared."""
-    if not isinstance(detector, FaceDetector):
-        return detector
-    return FaceDetector(detector.min_score, detector.tile_scales, detector.min_size, detector.verify)

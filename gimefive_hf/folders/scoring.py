@@ -4,18 +4,20 @@ Scores for every image of a folder: batches side by side in threads or on a Ray 
     summary = score_folder(fer, "photos", "scores.csv")
 """
 
+import hashlib
+import json
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ..recognizer import ExpressionRecognizer
 from ..tables import FORMATS, TableWriter, check_output, clear_write_errors
-from .batches import NO_FACE, Entry, Listed, copy_detector, score_batch
-from .identity import recognizer_identity
+from ..version import __version__
+from .batches import NO_FACE, Entry, Listed, score_batch
 from .journal import Journal
 from .listing import ImageFolder, printable
 
@@ -125,6 +127,16 @@ def score_folder(
     return summary
 
 
+def recognizer_identity(recognizer: ExpressionRecognizer) -> str:
+    """
+    The first 16 hex digits of a sha256 over weights, configuration, preprocessing, precision, detector and version.
+
+    A name or path tells nothing: other weights may stand there tomorrow, and the same ones elsewhere.
+    """
+    facts = [__version__, recognizer.predictor.fingerprint(), recognizer.margin, repr(recognizer.detector)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
 def append_scores(
     journal: Journal,
     engine: Engine,
@@ -169,19 +181,11 @@ class ThreadEngine:
     def __call__(
         self, recognizer: ExpressionRecognizer, folder: ImageFolder, batches: Iterable[list[Listed]], crops: bool
     ) -> Iterator[list[Entry]]:
-        local = threading.local()
         before = recognizer.predictor.use_threads(1)
 
-        def start() -> None:
-            recognizer.predictor.use_threads(1)
-            # one pass at a time through each detector
-            local.detector = None if crops else copy_detector(recognizer.detector)
-
-        def work(batch: list[Listed]) -> list[Entry]:
-            return score_batch(recognizer, folder, batch, local.detector)
-
+        work = partial(score_batch, recognizer, folder, detector=None if crops else recognizer.detector)
         try:
-            with ThreadPoolExecutor(self.threads, initializer=start) as pool:
+            with ThreadPoolExecutor(self.threads, initializer=recognizer.predictor.use_threads, initargs=(1,)) as pool:
                 yield from ordered_map(pool, work, batches, ahead=self.threads + 1)
         finally:
             recognizer.predictor.use_threads(before)

@@ -13,9 +13,8 @@ import torch
 
 from gimefive_hf import EMOTIONS
 from gimefive_hf.cli import main
-from gimefive_hf.folders.identity import recognizer_identity
 from gimefive_hf.folders.journal import Journal
-from gimefive_hf.folders.scoring import score_folder
+from gimefive_hf.folders.scoring import recognizer_identity, score_folder
 from gimefive_hf.tables import TableWriter
 from tests.cases.video_cases import image_folder, save_tiny, tiny_recognizer
 from tests.folders.test_score import read_rows

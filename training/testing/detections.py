@@ -13,7 +13,6 @@ import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from evaluation.store import read_arrays
 from gimefive_hf.faces import cropping, detector, networks, onet, retinaface
 from gimefive_hf.faces.detections import Detection, non_maximum_suppression, overlap
 from gimefive_hf.faces.detector import FaceDetector
-from gimefive_hf.faces.landmarks import LandmarkDetector
+from gimefive_hf.faces.landmarks import find_landmarks
 from gimefive_hf.tables import whole_file
 
 from . import scenes
@@ -188,18 +187,12 @@ def find_faces(
 
 def search_scene(scene: Scene, arrays: dict[str, np.ndarray], index: int) -> None:
     """Fill one row of `arrays`, in place, if the crop's face is found again."""
-    detector, mesh = networks_of_search()
-    face = nearest_face(scene, detector(scene.image))
+    face = nearest_face(scene, FaceDetector()(scene.image))
     if face is not None:
         arrays["found"][index] = True
         arrays["boxes"][index], arrays["scores"][index] = face.box, face.score
         arrays["keypoints"][index] = face.keypoints
-        arrays["landmarks"][index] = mesh(scene.image, face)[0]
-
-
-@lru_cache(maxsize=1)
-def networks_of_search() -> tuple[FaceDetector, LandmarkDetector]:
-    return FaceDetector(), LandmarkDetector()
+        arrays["landmarks"][index] = find_landmarks(scene.image, face)[0]
 
 
 def read_kept(path: Path) -> tuple[dict[str, int], dict[str, np.ndarray]]:

@@ -5,49 +5,48 @@ import os
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
 from .terminal import escape_what_cannot_be_printed, terminal_text
 
-# Subcommand → its line of help. Its module, in `commands` or at an entry point of the group `gimefive.commands`,
-# has add_arguments(parser) and run(args) → exit code.
+
+class Command(NamedTuple):
+    """
+    A subcommand: its line of help, a call that works, and the extra that has what it needs beyond the library's own
+    requirements. Its module, in `commands` or at an entry point of the group `gimefive.commands`, has
+    add_arguments(parser) and run(args) → exit code.
+    """
+
+    help: str
+    example: str
+    extra: str | None = None
+
+
 COMMANDS = {
-    "predict": "score the faces in photos",
-    "demo": "open the demo in the browser",
-    "explorer": "open the results in the browser",
-    "score": "score all images of a folder into a table",
-    "video": "annotate a video and write its timeline",
-    "webcam": "analyse the camera live",
-    "export": "write the network as an ONNX file",
-    "train": "train a network on the corpora, or go on training it",
-    "publish": "put models, cards and Spaces on the Hugging Face Hub",
-    "explain": "show what each expression is seen by: heat maps of the faces in photos",
-}
-
-# Subcommand → a call that works, which its help ends with.
-EXAMPLES = {
-    "predict": "gimefive predict photo.jpg --json",
-    "demo": "gimefive demo --port 7861 --no-browser",
-    "explorer": "gimefive explorer --port 8502",
-    "score": "gimefive score photos -o scores.csv --fast",
-    "video": "gimefive video in.mp4 -o out.mp4 --timeline out.csv",
-    "webcam": "gimefive webcam --record out.mp4",
-    "export": "gimefive export -o model.onnx",
-    "train": "gimefive train --recipe paper-raf-db --data DIR --out runs/paper",
-    "publish": "gimefive publish USER --dry-run",
-    "explain": "gimefive explain photo.jpg -o why.png --emotion all",
-}
-
-# Subcommand → the extra that has what it needs beyond the library's own requirements.
-EXTRAS = {
-    "demo": "demo",
-    "explorer": "explorer",
-    "score": "score",
-    "video": "video",
-    "webcam": "video",
-    "export": "onnx",
-    "train": "train",
-    "publish": "onnx",
-    "explain": "explain",
+    "predict": Command("score the faces in photos", "gimefive predict photo.jpg --json"),
+    "demo": Command("open the demo in the browser", "gimefive demo --port 7861 --no-browser", "demo"),
+    "explorer": Command("open the results in the browser", "gimefive explorer --port 8502", "explorer"),
+    "score": Command(
+        "score all images of a folder into a table", "gimefive score photos -o scores.csv --fast", "score"
+    ),
+    "video": Command(
+        "annotate a video and write its timeline", "gimefive video in.mp4 -o out.mp4 --timeline out.csv", "video"
+    ),
+    "webcam": Command("analyse the camera live", "gimefive webcam --record out.mp4", "video"),
+    "export": Command("write the network as an ONNX file", "gimefive export -o model.onnx", "onnx"),
+    "train": Command(
+        "train a network on the corpora, or go on training it",
+        "gimefive train --recipe paper-raf-db --data DIR --out runs/paper",
+        "train",
+    ),
+    "publish": Command(
+        "put models, cards and Spaces on the Hugging Face Hub", "gimefive publish USER --dry-run", "onnx"
+    ),
+    "explain": Command(
+        "show what each expression is seen by: heat maps of the faces in photos",
+        "gimefive explain photo.jpg -o why.png --emotion all",
+        "explain",
+    ),
 }
 
 
@@ -72,10 +71,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gimefive", description="Facial expressions: which, how sure, and why.")
     parser.add_argument("--version", action="version", version=f"gimefive {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, help_line in COMMANDS.items():
-        subparser = subparsers.add_parser(
-            name, help=help_line, description=help_line, epilog=f"example: {EXAMPLES[name]}"
-        )
+    for name, (text, example, _) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
         if name == command:
             module = command_module(name)
             module.add_arguments(subparser)
@@ -103,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
         package = (error.name or "").split(".")[0]
         if package in (__package__, "evaluation", "training"):  # our own mistake
             raise
-        advice = f'pip install ".[{EXTRAS[command]}]" in a clone' if command in EXTRAS else f"pip install {package}"
+        extra = COMMANDS[command].extra if command else None
+        advice = f'pip install ".[{extra}]" in a clone' if extra else f"pip install {package}"
         print(f"gimefive {command}: this needs the package {package}: {advice}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from gimefive_hf.images.opening import MAX_PIXELS, MIN_SIDE
 from gimefive_hf.recognizer import NO_CLEAR_EMOTION
 from gimefive_hf.runtimes.onnx_predictor import ExportedFacts, OnnxPredictor
 from gimefive_hf.version import __version__
-from gimefive_hf.video.smoothing import ScoreSmoother
+from gimefive_hf.video.people import ScoreSmoother
 
 # The first of these that is there; with neutral if it can be had.
 MODELS = ("gimefive-fast-7", "gimefive-fast")

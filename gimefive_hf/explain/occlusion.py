@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
+from .gradients import import_captum
 from .layers import SinglePass, scale_maps
 
 
@@ -26,10 +27,7 @@ def occlusion(
         fill: what the patch shows, in units of `pixel_values`; 0 is the mean of the image processor.
         batch_size: occluded copies that go through the network at once.
     """
-    try:
-        from captum.attr import Occlusion
-    except ImportError as error:
-        raise ImportError("occlusion needs the package captum: pip install captum") from error
+    attribution = import_captum("Occlusion")
     height, width = pixel_values.shape[-2:]
     patch = max(1, min(height, width) // 4) if patch is None else patch
     stride = max(1, patch // 2) if stride is None else stride
@@ -41,7 +39,7 @@ def occlusion(
     network = SinglePass(model)
     channels = pixel_values.shape[1]
     with torch.no_grad():
-        falls = Occlusion(lambda x: network(x).softmax(dim=1)).attribute(
+        falls = attribution(lambda x: network(x).softmax(dim=1)).attribute(
             pixel_values,
             sliding_window_shapes=(channels, patch, patch),
             strides=(channels, stride, stride),

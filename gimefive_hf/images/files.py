@@ -36,8 +36,8 @@ def source_name(source: object) -> str:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn whatever reading an image may raise into a ValueError that names the file and hides its folder."""
+def explained(name: str, kind: str = "an image") -> Iterator[None]:
+    """Turn whatever opening a file of that kind may raise into a ValueError that names it and hides its folder."""
     try:
         yield
     except Refused:
@@ -45,7 +45,7 @@ def explained(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ValueError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise ValueError(f"{name}: is a folder, not an image") from None
+        raise ValueError(f"{name}: is a folder, not {kind}") from None
     except PermissionError:
         raise ValueError(f"{name}: may not be read (permission denied)") from None
     except UnidentifiedImageError:

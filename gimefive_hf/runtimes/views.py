@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,23 +28,10 @@ def zoom_matrix(length: int, factor: float) -> NDArray[np.float32]:
     return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)
 
 
-def enlarge(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Maps (n, h, w) brought to `size`, bilinearly between the centres of their cells, as torch's interpolation."""
-    rows, columns = (enlarge_matrix(*lengths) for lengths in zip(maps.shape[1:], size, strict=True))
-    return (rows @ maps @ columns.T).astype(np.float32, copy=False)
-
-
-@lru_cache(maxsize=64)
-def enlarge_matrix(source: int, target: int) -> NDArray[np.float32]:
-    """Matrix (target, source)."""
-    places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(source))).astype(np.float32)
-
-
 def scale_maps(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """As `explain.layers.scale_maps`: each map (n, h, w) stretched to [0, 1], enlarged to `size`, stretched again."""
     maps = stretch(maps)
-    return maps if maps.shape[1:] == size else stretch(enlarge(maps, size))
+    return stretch(np.stack([cv2.resize(map_, size[::-1], interpolation=cv2.INTER_LINEAR) for map_ in maps]))
 
 
 def stretch(maps: NDArray[np.float32]) -> NDArray[np.float32]:

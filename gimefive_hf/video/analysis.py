@@ -7,13 +7,13 @@ Expressions in a video: persons followed, their scores over time, the frames ann
                 print(result.frame.time, person.number, person.emotion, person.confidence)
 """
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,43 +138,18 @@ def prefetch(items: Iterable[T], ahead: int) -> Generator[T, None, None]:
     if not ahead:
         yield from items
         return
-    waiting: queue.Queue = queue.Queue(ahead)
-    stop = threading.Event()
-
-    def put(entry: tuple[str, object]) -> None:
-        while not stop.is_set():
-            try:
-                waiting.put(entry, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, iterator, end) for _ in range(ahead))
         try:
-            for item in items:
-                put(("item", item))
-                if stop.is_set():
-                    return
-            put(("end", None))
-        except BaseException as error:  # handed to the consumer, who raises it
-            put(("error", error))
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, iterator, end))
+                yield cast(T, item)
         finally:
-            if isinstance(items, Generator):
-                items.close()
-
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = waiting.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            yield value
-    finally:
-        stop.set()
-        thread.join()
+            for future in waiting:
+                future.cancel()
+            if isinstance(iterator, Generator):
+                thread.submit(iterator.close)  # where it ran
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """Video files opened for reading: containers that hold a video, frames of a size that memory allows."""
 
 import os
-import stat
 from pathlib import Path
 
 import av
+
+from ..images.files import Refused, check_regular, explained
 
 # Containers that hold a video. Play lists, which name other files, are not among them.
 FORMATS = (
@@ -22,7 +23,12 @@ GROWN_PIXELS = 9_000_000
 
 def open_video(path: Path) -> "av.container.InputContainer":
     """Open for reading. Raises ValueError that names the file and the reason."""
-    check_readable(path)
+    with explained(path.name, "a video"):
+        check_regular(path)
+        if not os.access(path, os.R_OK):
+            raise PermissionError
+        if not path.stat().st_size:
+            raise Refused(f"{path.name}: the file is empty")
     options = {
         "format_whitelist": ",".join(FORMATS),  # asked before a play list opens what it names
         "protocol_whitelist": "file",
@@ -36,24 +42,6 @@ def open_video(path: Path) -> "av.container.InputContainer":
         container.close()
         raise ValueError(f"{path.name}: not a video ({container.format.name})")
     return container
-
-
-def check_readable(path: Path) -> None:
-    """Raise ValueError unless there is a regular file that may be read and has content."""
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path.name}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path.name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{path.name}: is a folder, not a video")
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path.name}: is no regular file, but a pipe, socket or device")
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"{path.name}: may not be read (permission denied)")
-    if status.st_size == 0:
-        raise ValueError(f"{path.name}: the file is empty")
 
 
 def open_stream(container: "av.container.InputContainer", name: str) -> "av.VideoStream":

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gimefive_hf.faces import cropping, detections, detector, landmarks, onet, tracking
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
-from gimefive_hf.video.smoothing import ScoreSmoother
+from gimefive_hf.video.people import ScoreSmoother
 from spaces.live_facts import facts, model_folder
 
 

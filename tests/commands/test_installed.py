@@ -95,6 +95,6 @@ def test_a_missing_extra_is_one_line(command, monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "command_module", lacking)
     assert cli.main([command]) == 2
-    extra = cli.EXTRAS[command]
+    extra = cli.COMMANDS[command].extra
     advice = f'this needs the package something: pip install ".[{extra}]" in a clone'
     assert capsys.readouterr().err == f"gimefive {command}: {advice}\n"

@@ -10,7 +10,7 @@ from gimefive_hf.faces.detections import overlap
 from gimefive_hf.faces.detector import windows
 from gimefive_hf.faces.landmarks import landmarks_68
 from gimefive_hf.faces.tracking import FaceTracker, generalised_iou, match, move_detection
-from gimefive_hf.video.smoothing import ScoreSmoother
+from gimefive_hf.video.people import ScoreSmoother
 from tests.cases.video_cases import moving_face
 
 

@@ -40,19 +40,19 @@ lint: $(VENV)/.installed-test            ## ruff, mypy, and which package may im
 	$(BIN)/lint-imports
 
 check-results: $(VENV)/.installed-test            ## recompute every stored figure and table from the stored predictions
-	$(BIN)/python -m training.check_results
-	$(BIN)/python -m training.render --check
+	$(BIN)/python -m evaluation.check_results
+	$(BIN)/python -m evaluation.cards.render --check
 	$(BIN)/python -m evaluation.cards.readme_output --check
 
 MODEL := gimefive
 evaluate: $(VENV)/.installed-test            ## score MODEL=gimefive on the corpora in DATA=DIR, explain it, fill README and cards
-	$(BIN)/python -m training.evaluate --model $(MODEL) --data $(DATA) --full
-	$(BIN)/python -m training.attention --model $(MODEL) --data $(DATA)
-	$(BIN)/python -m training.failures --model $(MODEL) --data $(DATA)
-	$(BIN)/python -m training.render
+	$(BIN)/python -m training.measuring.evaluate --model $(MODEL) --data $(DATA) --full
+	$(BIN)/python -m training.measuring.attention --model $(MODEL) --data $(DATA)
+	$(BIN)/python -m training.measuring.failures --model $(MODEL) --data $(DATA)
+	$(BIN)/python -m evaluation.cards.render
 
 render: $(VENV)/.installed-test            ## fill README and cards from the results
-	$(BIN)/python -m training.render
+	$(BIN)/python -m evaluation.cards.render
 
 # Each step goes on where a killed one stopped, so the whole may be called again.
 RUN := runs/flagship
@@ -68,16 +68,16 @@ flagship: $(VENV)/.installed            ## train the flagship from the corpora i
 	$(TRAIN) --recipe flagship-second --weights $(RUN)-first/model --out $(RUN)-second
 	$(TRAIN) --recipe teacher-widened --weights $(RUN)-second/model --out $(RUN)-teacher
 	$(TRAIN) --recipe flagship-taught --weights $(RUN)-second/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out $(RUN)
-	$(BIN)/python -m training.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average
-	$(BIN)/python -m training.bundle $(RUN)/model --name gimefive --onnx
+	$(BIN)/python -m training.checkpoints.calibrate --checkpoint $(RUN)/model --data $(DATA) --flip-average
+	$(BIN)/python -m training.checkpoints.bundle $(RUN)/model --name gimefive --onnx
 
 seven: $(VENV)/.installed            ## train gimefive-7, after the flagship, from the corpora in DATA=DIR
 	$(TRAIN) --recipe gimefive-7 --weights $(RUN)/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-7-first
 	$(BIN)/python -m training.detected_crops --data $(DATA) --out runs/detected
 	$(TRAIN) --recipe gimefive-7-second --weights runs/gimefive-7-first/model --teacher $(RUN)-teacher/model $(RUN)-second/model --detected runs/detected --out runs/gimefive-7-second
-	$(BIN)/python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-7/model
-	$(BIN)/python -m training.calibrate --checkpoint runs/gimefive-7/model --data $(DATA) --flip-average
-	$(BIN)/python -m training.bundle runs/gimefive-7/model --name gimefive-7 --onnx
+	$(BIN)/python -m training.checkpoints.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-7/model
+	$(BIN)/python -m training.checkpoints.calibrate --checkpoint runs/gimefive-7/model --data $(DATA) --flip-average
+	$(BIN)/python -m training.checkpoints.bundle runs/gimefive-7/model --name gimefive-7 --onnx
 
 fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, from the corpora in DATA=DIR, with neutral and without
 	$(TRAIN) --recipe flagship-64px --weights $(RUN)/model --teacher $(RUN)/model --out $(RUN)-64px
@@ -86,11 +86,11 @@ fast: $(VENV)/.installed            ## train gimefive-fast, after the flagship, 
 	$(TRAIN) --recipe gimefive-fast-7 --weights $(RUN)-fast-second/model --teacher $(RUN)-teacher/model $(RUN)-second/model --out runs/gimefive-fast-7-first
 	$(BIN)/python -m training.detected_crops --data $(DATA) --out runs/detected
 	$(TRAIN) --recipe gimefive-fast-7-second --weights runs/gimefive-fast-7-first/model --teacher $(RUN)-teacher/model $(RUN)-second/model --detected runs/detected --out runs/gimefive-fast-7-second
-	$(BIN)/python -m training.average_weights runs/gimefive-fast-7-second/model runs/gimefive-fast-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-fast-7/model
-	$(BIN)/python -m training.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model --classes $(SIX)
+	$(BIN)/python -m training.checkpoints.average_weights runs/gimefive-fast-7-second/model runs/gimefive-fast-7-first/model --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-fast-7/model
+	$(BIN)/python -m training.checkpoints.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model --classes $(SIX)
 	for name in gimefive-fast-7 gimefive-fast; do \
-	  $(BIN)/python -m training.calibrate --checkpoint runs/$$name/model --data $(DATA) && \
-	  $(BIN)/python -m training.bundle runs/$$name/model --name $$name --int8 --data $(DATA) || exit 1; done
+	  $(BIN)/python -m training.checkpoints.calibrate --checkpoint runs/$$name/model --data $(DATA) && \
+	  $(BIN)/python -m training.checkpoints.bundle runs/$$name/model --name $$name --int8 --data $(DATA) || exit 1; done
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'

@@ -1,7 +1,7 @@
 """
 Recompute every row of results.csv from the predictions, and fail on a stale table.
 
-    python -m training.check_results [--store DIR] [--write]     # --write mends it
+    python -m evaluation.check_results [--store DIR] [--write]     # --write mends it
 
 Exit code 0: all rows follow from the predictions; 1: not; 2: the store cannot be read.
 """
@@ -46,7 +46,7 @@ def main() -> int:
     if not faults:
         print(f"{args.store.name}: every stored figure is that of its predictions")
     if faults:
-        print(f"{len(faults)} faults; python -m training.check_results --write renews results.csv", file=sys.stderr)
+        print(f"{len(faults)} faults; python -m evaluation.check_results --write renews results.csv", file=sys.stderr)
     return 1 if faults else 0
 
 

@@ -302,7 +302,7 @@ def read_store(store: Path = DEFAULT_STORE) -> Store:
     frames, models = [], {}
     paths = sorted((store / "predictions").glob("*"))
     if not paths:
-        problems.append("no predictions: run python -m training.evaluate --model gimefive --data DIR")
+        problems.append("no predictions: run python -m training.measuring.evaluate --model gimefive --data DIR")
     for path in paths:
         try:
             if path.suffix != ".parquet":

@@ -1,1 +1,1 @@
-"""From corpora to checkpoints: a script for each step, their parts in packages. Imports `evaluation`, `gimefive_hf`."""
+"""From corpora to checkpoints: a script for each step; packages of their parts. Imports `evaluation`, `gimefive_hf`."""

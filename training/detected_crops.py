@@ -29,8 +29,8 @@ from gimefive_hf.faces.detections import Detection
 from gimefive_hf.tables import whole_file
 
 from .corpora.crops import Crops, read_crops
-from .testing.detections import Way, find_faces, to_tensor
-from .testing.scenes import Scene, scene_seed
+from .measuring.detections import Way, find_faces, to_tensor
+from .measuring.scenes import Scene, scene_seed
 
 WAYS = (Way(), Way(face=0))
 CORPORA = ("raf-db", "fer2013", "affectnet", "muxspace")

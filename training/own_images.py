@@ -29,7 +29,7 @@ from gimefive_hf.images.photos import load_image
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import whole_file
 
-from .calibrate import raw_logits, to_model_labels
+from .checkpoints.calibrate import raw_logits, to_model_labels
 from .corpora.crops import LABELS, read_crops
 from .corpora.load import prepare_corpus
 from .corpora.readers.folders import read_class_folders

@@ -10,7 +10,7 @@ Train a network by a settings file, by flags, or by both (a flag overrides the f
 
 The same command goes on where a killed run stopped, with the result of an unbroken one. `--out` then holds
 `settings.json`, `run.json` (versions, commit, counts, time), `curves.csv`, `curves.png` and, at the end, `model/`: the
-best averaged weights on the held-out images, ready for `from_pretrained` and for `python -m training.calibrate`.
+best averaged weights on the held-out images, ready for `from_pretrained` and for `training.checkpoints.calibrate`.
 """
 
 import argparse

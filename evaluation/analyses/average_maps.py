@@ -7,7 +7,7 @@ import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
 
-Arrays = dict[str, np.ndarray]  # as `training.attention` writes them
+Arrays = dict[str, np.ndarray]  # as `training.measuring.attention` writes them
 
 
 def mean_maps(arrays: Arrays, corpora: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -188,7 +188,7 @@ def leakage(store: Store, model: str = FLAGSHIP) -> str:
 
 
 def faithfulness(store: Store, model: str = FLAGSHIP) -> str:
-    """What the explanation methods are worth, as far as `training.faithfulness` has measured it."""
+    """What the explanation methods are worth, as far as `training.measuring.faithfulness` has measured it."""
     table = store.extras.get("faithfulness")
     if table is None or model not in set(table["model"]):
         return f"_The store has no measurement of the explanations of {model} yet._"

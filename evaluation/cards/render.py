@@ -1,8 +1,8 @@
 """
 Fill the READMEs' tables and the cards from the store.
 
-    python -m training.render            # writes
-    python -m training.render --check    # writes nothing; exit code 1 if a file is stale
+    python -m evaluation.cards.render            # writes
+    python -m evaluation.cards.render --check    # writes nothing; exit code 1 if a file is stale
 
 Tables stand between `<!-- results:NAME -->` and `<!-- /results:NAME -->` (names in `evaluation.cards.tables.TABLES`) in
 README.md, docs/*.md and the Spaces' READMEs. Cards are made of `cards/*.jinja`: cards/models/*.md, cards/datasets/*.md,

@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.cases import corpus_layouts as layouts
 from tests.training.test_train import TINY
-from training import evaluate
 from training.corpora import CORPORA, Corpus, load_corpus, prepare_corpus
+from training.measuring import evaluate
 from training.train import main as train
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from evaluation.cards.deployed_tables import deployed, hard_faces
 from evaluation.store import PREDICTION_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
+from training.measuring.detections import HARD_WAYS
 from training.studies.face_poses import measure_poses
-from training.testing.detections import HARD_WAYS
 
 FACTS = ModelFacts("gimefive", "0" * 12, "raf-db", 0, 1, 6, "made up", "MIT", "0", "2026-01-01")
 

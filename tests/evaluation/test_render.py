@@ -207,7 +207,7 @@ def test_front_matter_of_the_spaces(space):
 
 
 def test_readmes_and_cards_are_those_of_the_store():
-    """The repository's own files; `python -m training.render` mends them."""
+    """The repository's own files; `python -m evaluation.cards.render` mends them."""
     stale = stale_files(render(read_store()))
     assert [path.relative_to(ROOT).as_posix() for path in stale] == []
 

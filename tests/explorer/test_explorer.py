@@ -127,7 +127,7 @@ def test_empty_store_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path))
     app = open_page(name)
     assert not app.exception, app.exception
-    assert "training.evaluate" in str(app.info[0].value)
+    assert "training.measuring.evaluate" in str(app.info[0].value)
 
 
 @pytest.mark.parametrize("name", ["overview", "compare", "robustness"])

@@ -74,10 +74,12 @@ def test_bundled_files_are_as_they_were_stored():
     listed = dict(reversed(line.split("  ", 1)) for line in (package / "SHA256SUMS").read_text().splitlines())
     deciding = [path for path in package.rglob("*") if path.suffix in (".safetensors", ".onnx", ".tflite")]
     deciding += package.rglob("*config.json")
-    assert sorted(listed) == sorted(str(path.relative_to(package)) for path in deciding), "run python -m training.sums"
+    assert sorted(listed) == sorted(str(path.relative_to(package)) for path in deciding), (
+        "run python -m training.checkpoints.sums"
+    )
     for name, digest in listed.items():
         assert hashlib.sha256((package / name).read_bytes()).hexdigest() == digest, (
-            f"{name}: run python -m training.sums"
+            f"{name}: run python -m training.checkpoints.sums"
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gimefive_hf.loading import load_checkpoint
-from training.average_weights import main
+from training.checkpoints.average_weights import main
 from training.networks.catalogue import build_network
 
 

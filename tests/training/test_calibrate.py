@@ -20,7 +20,7 @@ from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from tests.cases.tiny_corpora import write_corpora
-from training.calibrate import main, raw_logits, to_model_labels
+from training.checkpoints.calibrate import main, raw_logits, to_model_labels
 from training.corpora.crops import LABELS, read_crops
 
 

@@ -15,7 +15,7 @@ from tests.training.test_train_parts import crops_of, settings
 from training.corpora.crops import Crops, read_crops
 from training.detected_crops import cut_crops, moved, with_detected
 from training.loop.batches import Collator, TrainingImages
-from training.testing.scenes import make_scene, nearest_face
+from training.measuring.scenes import make_scene, nearest_face
 from training.train import main
 
 SIDE = 96

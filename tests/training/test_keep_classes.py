@@ -5,7 +5,7 @@ import torch
 
 from gimefive_hf.configuration_gimefive import EMOTIONS
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-from training.keep_classes import main
+from training.checkpoints.keep_classes import main
 from training.networks.catalogue import build_network
 
 

@@ -31,9 +31,9 @@ from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
 from ..corpora import Crops
-from ..evaluate import make_facts, make_frame, read_images
+from ..measuring.evaluate import make_facts, make_frame, read_images
+from ..measuring.scorers import Description, Evaluated
 from ..networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
-from ..testing.scorers import Description, Evaluated
 
 SIDE = 112
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 512, 1e-3, 0.05

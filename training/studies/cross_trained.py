@@ -18,9 +18,9 @@ from evaluation.corpora import corpora_with
 from evaluation.queries import CROSS_TRAINED
 from evaluation.store import DEFAULT_STORE
 
-from ..evaluate import evaluate
 from ..loop.settings import TrainingSettings, read_settings
-from ..testing.scorers import load_scorer
+from ..measuring.evaluate import evaluate
+from ..measuring.scorers import load_scorer
 from ..train import RunPaths, train
 from .import_run import run_row, update_runs
 

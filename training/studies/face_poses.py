@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from evaluation.store import DEFAULT_STORE, write_table
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
-from ..evaluate import DETECTED, read_images
-from ..testing.detections import find_faces
+from ..measuring.detections import find_faces
+from ..measuring.evaluate import DETECTED, read_images
 
 COLUMNS = ["corpus", "source", "eye_distance", "roll", "yaw"]
 NOSE_TIP, JAW_ENDS = 30, (0, 16)

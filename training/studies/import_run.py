@@ -4,8 +4,8 @@ Take the probabilities of finished runs into the store, where their weights are 
     python -m training.studies.import_run RUN… --data DIR --prefix table2- --machine "one H100" --recipe paper-raf-db
 
 A run's folder holds settings.json and run.json, as `training.train` writes them, and test.npz: per corpus the
-probabilities (images, 6) of its test split, in the order in which `training.evaluate` reads it. What the run was, its
-settings, commit and machine go to runs.csv; the figures are computed from the probabilities like all others.
+probabilities (images, 6) of its test split, in the order in which `training.measuring.evaluate` reads it. What the run
+was, its settings, commit and machine go to runs.csv; the figures are computed from the probabilities like all others.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from evaluation.rows import update_results
 from evaluation.store import DEFAULT_STORE, ModelFacts, hash_file, read_arrays, write_predictions, write_table
 
 from ..corpora import Crops
-from ..evaluate import make_frame, read_images
-from ..testing.scorers import RESEARCH
+from ..measuring.evaluate import make_frame, read_images
+from ..measuring.scorers import RESEARCH
 
 RUN_COLUMNS = [
     *("model", "network", "trained_on", "recipe", "machine", "commit", "torch", "seed", "epochs", "steps", "best_step"),

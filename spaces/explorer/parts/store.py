@@ -45,7 +45,7 @@ def start_page(title: str, about: str) -> Store:
     if not len(store.results):
         st.info(
             "The store has no results yet. Score a model first: "
-            "`python -m training.evaluate --model gimefive --data DIR`, then reload this page."
+            "`python -m training.measuring.evaluate --model gimefive --data DIR`, then reload this page."
         )
         st.stop()
     return store

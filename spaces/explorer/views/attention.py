@@ -24,13 +24,13 @@ measured = store.extras.get("faithfulness")
 shares = store.extras.get("attention")
 stop_without(
     measured is not None or shares is not None,
-    "Nothing has been measured yet: `python -m training.faithfulness --model gimefive --data DIR` and "
-    "`python -m training.attention --model gimefive --data DIR`.",
+    "Nothing has been measured yet: `python -m training.measuring.faithfulness --model gimefive --data DIR` and "
+    "`python -m training.measuring.attention --model gimefive --data DIR`.",
 )
 
 st.subheader("What the methods are worth")
 if measured is None:
-    st.info("The store has no faithfulness.csv yet: `python -m training.faithfulness --model gimefive --data DIR`.")
+    st.info("No faithfulness.csv here yet: `python -m training.measuring.faithfulness --model gimefive --data DIR`.")
 else:
     with st.sidebar:
         model = choose("Model", sorted(measured["model"].unique()), "model", FLAGSHIP)
@@ -58,7 +58,7 @@ else:
 
 st.subheader("Where the maps lie")
 if shares is None:
-    st.info("The store has no attention.csv yet: `python -m training.attention --model gimefive --data DIR`.")
+    st.info("The store has no attention.csv yet: `python -m training.measuring.attention --model gimefive --data DIR`.")
     st.stop()
 with st.sidebar:
     looked = choose("Model of the maps", sorted(shares["model"].unique()), "maps", FLAGSHIP)
@@ -100,12 +100,14 @@ def cached_arrays(path: str, changed: int) -> dict[str, np.ndarray]:
 
 
 def average_maps(name: str) -> dict[str, np.ndarray] | None:
-    """The arrays of `training.attention`; None, and a word about it, if they cannot be read."""
+    """The arrays of `training.measuring.attention`; None, and a word about it, if they cannot be read."""
     path = store_path() / f"attention_{name}.npz"
     try:
         return cached_arrays(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
     except ValueError as error:
-        st.info(f"No average maps of {name}: {error}. `python -m training.attention --model {name} --data DIR`")
+        st.info(
+            f"No average maps of {name}: {error}. `python -m training.measuring.attention --model {name} --data DIR`"
+        )
         return None
 
 

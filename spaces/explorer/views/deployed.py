@@ -60,7 +60,8 @@ def show_hard(store: Store, model: str) -> None:
     st.subheader("Faces that are hard to find")
     hard = hard_rows(store, model)
     if len(hard) < 2:
-        st.info(f"No hard faces of {model}: `python -m training.evaluate --model {model} --data DIR --protocol hard`.")
+        command = f"python -m training.measuring.evaluate --model {model} --data DIR --protocol hard"
+        st.info(f"No hard faces of {model}: `{command}`.")
         return
     named = [CONDITIONS.get(r.condition, f"{r.condition} {{}}").format(r.amount) for r in hard.itertuples()]
     parts = []
@@ -132,7 +133,8 @@ store = start_page(
 )
 tested = [c for c in DEPLOYED if len(deployed_table(store, c))]
 stop_without(
-    bool(tested), "No model went this way yet: `python -m training.evaluate --model gimefive --data DIR --full`."
+    bool(tested),
+    "No model went this way yet: `python -m training.measuring.evaluate --model gimefive --data DIR --full`.",
 )
 models = [m for m in order_models(store) if any(deployed_row(store, m, c) is not None for c in tested)]
 with st.sidebar:

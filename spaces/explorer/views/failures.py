@@ -46,21 +46,22 @@ def stored_maps(model: str, rows: int) -> np.ndarray | None:
         if len(maps) < rows:
             raise ValueError(f"{path.name} has {len(maps)} maps, failures.csv has rows up to {rows}")
     except (ValueError, KeyError) as error:
-        st.info(f"No heat maps: {error}. `python -m training.failures --model {model} --data DIR` makes them.")
+        st.info(
+            f"No heat maps: {error}. `python -m training.measuring.failures --model {model} --data DIR` makes them."
+        )
         return None
     return maps
 
 
 def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path | None) -> None:
     """
-    The failures that `training.failures` has explained, as far as they are among `answers`, of the chosen label and
-    answer: pictures, and why.
+    The failures that `training.measuring.failures` has explained, as far as they are among `answers`, of the chosen
+    label and answer: pictures, and why.
     """
     table = store.extras.get("failures")
     if table is None or not (table["model"] == model).any():
-        st.info(
-            f"No failures of {model} have been explained yet: `python -m training.failures --model {model} --data DIR`."
-        )
+        command = f"python -m training.measuring.failures --model {model} --data DIR"
+        st.info(f"No failures of {model} have been explained yet: `{command}`.")
         return
     part = table[(table["model"] == model) & table["corpus"].isin(answers["corpus"].unique())]
     if not len(part):
@@ -71,7 +72,7 @@ def show_explained(store: Store, model: str, answers: pd.DataFrame, folder: Path
     if not np.isclose(part["probability"], part["confidence"], atol=0.02).all():
         st.warning(
             f"These were explained with other weights than those of the stored predictions: "
-            f"`python -m training.failures --model {model} --data DIR` renews them."
+            f"`python -m training.measuring.failures --model {model} --data DIR` renews them."
         )
     part = part[(label == "any") | (part["label"] == label)]
     part = part[(predicted == "any") | (part["predicted"] == predicted)]

@@ -70,7 +70,7 @@ corrupted = table[
 models = [name for name in order_models(store, cross=True) if name in set(corrupted["model"])]
 stop_without(
     bool(models),
-    "No model has corrupted predictions yet: `python -m training.evaluate --model gimefive --data DIR "
+    "No model has corrupted predictions yet: `python -m training.measuring.evaluate --model gimefive --data DIR "
     "--protocol corrupted --corpora raf-db --sample 600`.",
 )
 with st.sidebar:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.testing import detections
-from training.testing.detections import Way, find_faces
-from training.testing.scenes import SCENE, bare_scene, make_scene, scene_seed
+from training.measuring import detections
+from training.measuring.detections import Way, find_faces
+from training.measuring.scenes import SCENE, bare_scene, make_scene, scene_seed
 
 
 @pytest.fixture

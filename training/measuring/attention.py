@@ -1,8 +1,8 @@
 """
 Where a model looks on average: the mean aligned heat map of each emotion and corpus, and the face regions it lies on.
 
-    python -m training.attention --model gimefive --data DIR
-    python -m training.attention --compare gimefive gimefive-paper      # two models measured before, and the difference
+    python -m training.measuring.attention --model gimefive --data DIR
+    python -m training.measuring.attention --compare gimefive gimefive-paper   # two measured before, and the difference
 
 Writes to `evaluation/results/`: `attention_MODEL.npz` (average maps), the model's rows of `attention.csv` (shares of
 the regions), `attention_MODEL.png`; for a comparison `attention_A_vs_B.png`.
@@ -27,8 +27,8 @@ from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_background, region_map, region_shares
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
-from .corpora import Crops
-from .testing.images import LoadedModel, draw_test_images, load_model
+from ..corpora import Crops
+from .images import LoadedModel, draw_test_images, load_model
 
 BATCH = 64
 SIDE = 56  # of the average maps, in pixels
@@ -144,7 +144,7 @@ def save_average(path: Path, average: AverageAttention) -> None:
 def load_average(path: Path) -> AverageAttention:
     """Raises ValueError if it is missing."""
     if not path.is_file():
-        raise ValueError(f"no {path.name}: measure that model first, python -m training.attention --model …")
+        raise ValueError(f"no {path.name}: measure that model first, python -m training.measuring.attention --model …")
     with np.load(path, allow_pickle=False) as stored:
         names = ("maps", "counts", "without_face", "landmarks")
         return AverageAttention(stored["corpora"].tolist(), *(stored[name] for name in names))
@@ -192,7 +192,7 @@ def main() -> int:
     try:
         run(parser.parse_args())
     except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.attention: {error}", file=sys.stderr)
+        print(f"training.measuring.attention: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -1,12 +1,12 @@
 """
 The weighted mean of checkpoints of one network, as between start and end of a training (Wortsman et al. 2022).
 
-    python -m training.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
+    python -m training.checkpoints.average_weights runs/gimefive-7-second/model runs/gimefive-7-first/model \\
         --shares 0.7 0.3 --neutral 0.3 --out runs/gimefive-7/model
 
 It costs as much as one of them, and often keeps what the earlier one knew along with what the later one learnt; which
 shares do, and what to add to neutral's logit, is for held-out images to say. Settings, processor and records are those
-of the first; the calibration does not go along: run `training.calibrate` on the result.
+of the first; the calibration does not go along: run `training.checkpoints.calibrate` on the result.
 """
 
 import argparse
@@ -60,7 +60,9 @@ def average_weights(
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="training.average_weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="training.checkpoints.average_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each checkpoint; their sum is 1")

@@ -1,14 +1,14 @@
 """
 Digests of the weights and networks in the package, as `sha256sum --check` reads them.
 
-    python -m training.sums        # writes gimefive_hf/SHA256SUMS; `training.bundle` does it too
+    python -m training.checkpoints.sums        # writes gimefive_hf/SHA256SUMS; `bundle` does it too
 """
 
 import hashlib
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "gimefive_hf"
+PACKAGE = Path(__file__).parents[2] / "gimefive_hf"
 PATTERNS = (
     "checkpoints/*/*.safetensors",
     "checkpoints/*/*.onnx",

@@ -1,7 +1,7 @@
 """
 Calibrate a trained checkpoint: fit its temperature, choose the confidence under which it abstains.
 
-    python -m training.calibrate --checkpoint DIR --data DIR [--max-risk 0.20] [--test]
+    python -m training.checkpoints.calibrate --checkpoint DIR --data DIR [--max-risk 0.20] [--test]
 
 The temperature (Guo et al. 2017) minimises the negative log-likelihood on images held out of the training splits
 (`corpora/split_lists`, "validation"), each corpus counting the same. The threshold is the lowest confidence at which
@@ -30,7 +30,7 @@ from evaluation.metrics import CALIBRATION_BINS
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import write_whole
 
-from .corpora.crops import LABELS, Crops, read_crops
+from ..corpora.crops import LABELS, Crops, read_crops
 
 
 def raw_logits(predictor: TorchPredictor, crops: Crops, batch: int = 64) -> Tensor:

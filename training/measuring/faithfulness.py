@@ -1,7 +1,7 @@
 """
 Which explanation methods are worth trusting for a model, measured on real test images.
 
-    python -m training.faithfulness --model gimefive --data DIR
+    python -m training.measuring.faithfulness --model gimefive --data DIR
 
 Writes the rows of the model in `evaluation/results/faithfulness.csv` and `faithfulness_curves.csv` and the picture
 `faithfulness_MODEL.png`. `--methods` measures some of the methods only and leaves the others' rows as they are.
@@ -40,8 +40,8 @@ from evaluation.store import DEFAULT_STORE
 from gimefive_hf.explain import METHODS, explain, reported_classes
 from gimefive_hf.explain.regions import EXPRESSIVE_REGIONS, crop_landmarks, region_map
 
-from .corpora import Crops
-from .testing.images import LoadedModel, draw_test_images, load_model
+from ..corpora import Crops
+from .images import LoadedModel, draw_test_images, load_model
 
 BATCH = 50
 # One draw of random weights may agree with a map by chance: the check takes several. Their seeds are far from those
@@ -229,7 +229,7 @@ def main() -> int:
     try:
         run(parser.parse_args())
     except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.faithfulness: {error}", file=sys.stderr)
+        print(f"training.measuring.faithfulness: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -18,10 +18,11 @@ from gimefive_hf.configuration_gimefive import EMOTIONS, GiMeFiveConfig
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 from gimefive_hf.runtimes.predictor import Predictor, predict_and_explain_crops, predict_crops
-from training import evaluate
-from training.bundle import bundle
+from training.checkpoints.bundle import bundle
 from training.corpora import Crops
-from training.evaluate import sample_evenly, score_images
+from training.measuring import detections, evaluate
+from training.measuring.evaluate import sample_evenly, score_images
+from training.measuring.scorers import TRAINED_ON, Description, Scorer, load_scorer
 from training.networks.peers import (
     FACE_API_ORDER,
     FaceExpressionNet,
@@ -31,8 +32,6 @@ from training.networks.peers import (
     pad_same,
 )
 from training.studies.cross_dataset import fit_linear
-from training.testing import detections
-from training.testing.scorers import TRAINED_ON, Description, Scorer, load_scorer
 
 
 class LabelReader:
@@ -167,7 +166,7 @@ def test_a_checkpoint_is_scored_as_its_own_processor_prepares(tmp_path):
 
 
 def test_a_bundled_model_keeps_what_it_was_trained_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.bundle.CHECKPOINTS", tmp_path / "bundled")
+    monkeypatch.setattr("training.checkpoints.bundle.CHECKPOINTS", tmp_path / "bundled")
     run = tmp_path / "run"
     config = GiMeFiveConfig(widths=[4, 8], image_size=16, classifier_widths=[])
     GiMeFiveForImageClassification(config).save_pretrained(run / "model")

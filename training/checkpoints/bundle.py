@@ -1,9 +1,9 @@
 """
 Put a trained checkpoint into the package, as the one that a short name stands for.
 
-    python -m training.bundle runs/flagship/model --name gimefive --onnx
-    python -m training.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data DIR
-    python -m training.bundle --onnx-only --name gimefive
+    python -m training.checkpoints.bundle runs/flagship/model --name gimefive --onnx
+    python -m training.checkpoints.bundle runs/gimefive-fast/model --name gimefive-fast --int8 --data DIR
+    python -m training.checkpoints.bundle --onnx-only --name gimefive
 
 `--onnx` puts an ONNX file beside the weights, which the commands then take because it needs no torch; `--int8` one in
 int8, the ranges of whose activations are taken from training images of the corpora in DIR; `--onnx-only` makes the file
@@ -32,11 +32,11 @@ from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
-from .corpora.crops import read_crops
+from ..corpora.crops import read_crops
+from ..measuring.scorers import TRAINED_ON, describe
 from .sums import write_sums
-from .testing.scorers import TRAINED_ON, describe
 
-CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[2] / "gimefive_hf" / "checkpoints"
 CODE = (
     "bundled.py",
     "configuration_gimefive.py",

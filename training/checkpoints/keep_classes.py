@@ -1,11 +1,11 @@
 """
 A checkpoint that knows some of another's classes: the same network without the others' rows of the last layer.
 
-    python -m training.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model \\
+    python -m training.checkpoints.keep_classes runs/gimefive-fast-7/model runs/gimefive-fast/model \\
         --classes happiness surprise sadness anger disgust fear
 
 Softmax over what is left is the other's, given that the face shows one of the kept classes. The run's settings and
-record go along; the calibration does not: run `training.calibrate` on the result.
+record go along; the calibration does not: run `training.checkpoints.calibrate` on the result.
 """
 
 import argparse
@@ -49,7 +49,9 @@ def keep_classes(model: GiMeFiveForImageClassification, classes: Sequence[str]) 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="training.keep_classes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="training.checkpoints.keep_classes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="folder of the new checkpoint")

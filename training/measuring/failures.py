@@ -1,9 +1,9 @@
 """
 Where a model fails, with the explanations: its most confident mistakes, its near ties, and likely label errors.
 
-    python -m training.failures --model gimefive --data DIR
+    python -m training.measuring.failures --model gimefive --data DIR
 
-Takes the aligned test predictions from the store (`python -m training.evaluate` makes them) and the images from the
+Takes the aligned test predictions from the store (`training.measuring.evaluate` makes them) and the images from the
 corpora. Writes the model's rows of `evaluation/results/failures.csv` and `failures_MODEL.npz`, whose `maps` uint8
 (rows, 2, 28, 28) are the heat maps of the predicted class and of the label, in the order of the rows' `map`. No image.
 """
@@ -25,8 +25,8 @@ from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.face import describe_heat
 from gimefive_hf.explain.regions import REGIONS
 
-from .corpora import VOTES, load_corpus, to_tensors
-from .testing.images import LoadedModel, load_model
+from ..corpora import VOTES, load_corpus, to_tensors
+from .images import LoadedModel, load_model
 
 KINDS = ("confident mistake", "near tie", "likely label error")
 SIDE = 28  # of the stored maps
@@ -82,12 +82,16 @@ def read_test_predictions(store: Path, model: str, corpora: Sequence[str]) -> pd
     """Aligned test predictions of six-class images. Raises ValueError, saying what to run, if there are none."""
     path = predictions_path(store, model)
     if not path.is_file():
-        raise ValueError(f"no predictions of {model!r}: run python -m training.evaluate --model {model} --data DIR")
+        raise ValueError(
+            f"no predictions of {model!r}: run python -m training.measuring.evaluate --model {model} --data DIR"
+        )
     _, frame = read_predictions(path)
     kept = (frame["protocol"] == "aligned") & (frame["split"] == "test") & frame["label"].isin(EMOTIONS)
     frame = frame[kept & frame["corpus"].isin(list(corpora))].reset_index(drop=True)
     if frame.empty:
-        raise ValueError(f"no aligned test predictions of {model!r} on {', '.join(corpora)}: run training.evaluate")
+        raise ValueError(
+            f"no aligned test predictions of {model!r} on {', '.join(corpora)}: run training.measuring.evaluate"
+        )
     return frame
 
 
@@ -158,7 +162,7 @@ def main() -> int:
     try:
         run(parser.parse_args())
     except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.failures: {error}", file=sys.stderr)
+        print(f"training.measuring.failures: {error}", file=sys.stderr)
         return 2
     return 0
 

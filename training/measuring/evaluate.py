@@ -1,10 +1,10 @@
 """
 Score test images, put the predictions into the store and renew the model's rows of results.csv.
 
-    python -m training.evaluate --model gimefive --data DIR          # aligned, all corpora
-    python -m training.evaluate --model gimefive --data DIR --full   # and detected and corrupted on a part of RAF-DB
-    python -m training.evaluate --model fer-mini-xception --data DIR --corpora raf-db fer2013
-    python -m training.evaluate --model gimefive --data DIR --protocol detected corrupted --corpora raf-db --sample 600
+    python -m training.measuring.evaluate --model gimefive --data DIR          # aligned, all corpora
+    python -m training.measuring.evaluate --model gimefive --data DIR --full   # and the other protocols, on parts
+    python -m training.measuring.evaluate --model fer-mini-xception --data DIR --corpora raf-db fer2013
+    python -m training.measuring.evaluate --model gimefive --data DIR --protocol detected --corpora raf-db --sample 600
 
 Protocols: `aligned`, the crops as the corpora give them; `detected`, each crop found again by our detector in a larger
 scene; `hard`, the same with small, turned, dark, blurred and covered faces; `corrupted`, eight corruptions at five
@@ -31,11 +31,11 @@ from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 
-from .corpora import Crops, keep_classes, load_corpus, to_tensors
-from .loop.run_folder import git_commit
-from .testing.detections import HARD_WAYS, Way, find_faces, to_tensor
-from .testing.scenes import scene_seed
-from .testing.scorers import Evaluated, Scorer, load_scorer
+from ..corpora import Crops, keep_classes, load_corpus, to_tensors
+from ..loop.run_folder import git_commit
+from .detections import HARD_WAYS, Way, find_faces, to_tensor
+from .scenes import scene_seed
+from .scorers import Evaluated, Scorer, load_scorer
 
 PROTOCOLS = ("aligned", "detected", "hard", "corrupted")
 SAMPLE = 300  # images that --full corrupts: 40 conditions of them cost as much as 12,000 aligned crops

@@ -1,4 +1,4 @@
-"""training.faithfulness, training.attention and training.failures: their parts by hand, each once from end to end."""
+"""faithfulness, attention and failures of training.measuring: their parts by hand, each once from end to end."""
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ from gimefive_hf.faces.detector import detect_faces
 from tests.cases.results_cases import make_facts
 from tests.cases.tiny_corpora import write_corpora
 from tests.explain.test_regions import drawn_face
-from training import attention, failures, faithfulness
 from training.corpora import Crops
-from training.testing.images import balanced_draw, draw_test_images, load_model
+from training.measuring import attention, failures, faithfulness
+from training.measuring.images import balanced_draw, draw_test_images, load_model
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ def test_scripts_end_with_code_2_and_a_reason(tmp_path, monkeypatch, capsys):
 
 
 def test_failures_say_what_to_run_first(checkpoint, corpora, tmp_path):
-    with pytest.raises(ValueError, match=r"no predictions of 'tiny': run python -m training.evaluate"):
+    with pytest.raises(ValueError, match=r"no predictions of 'tiny': run python -m training.measuring.evaluate"):
         failures.find_failures(load_model(str(checkpoint)), corpora, tmp_path, ["raf-db"], 3)
 
 

@@ -1,1 +1,0 @@
-"""`python -m evaluation.check_results`, under the name that it had before."""

@@ -1,0 +1,1 @@
+"""Scores and explanations of a model on test images, into the store. Imports `corpora` and `networks`."""

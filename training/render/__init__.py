@@ -1,1 +1,0 @@
-"""`python -m evaluation.cards.render`, under the name that it had before."""

@@ -34,8 +34,8 @@ class Summary:
     """
     What became of a folder. `images` counts all that were found; some had no face, failed or were resumed.
 
-    `changed` images stood in an unfinished run's journal and were scored again, because the file is another one now or
-    its line was spoilt; `errors` are the first `MAX_ERRORS` of those that failed, as "path: reason".
+    `changed` images stood in an unfinished run's journal and were scored again, because the file is another one now;
+    `errors` are the first `MAX_ERRORS` of those that failed, as "path: reason".
     """
 
     images: int = 0
@@ -113,7 +113,7 @@ def score_folder(
         with clear_write_errors(journal_path, "when that is mended, the same call goes on from what was scored"):
             todo = [entry for entry in listed if not is_done(entry, images, journal)]
             scored = len(listed) - len(todo)
-            changed = sum(printable(name) in journal.done for name, _ in todo) + journal.damaged
+            changed = sum(printable(name) in journal.done for name, _ in todo)
             for count in append_scores(journal, engine, recognizer, images, todo, crops, batch_size):
                 progress(scored + count, len(listed))
         with clear_write_errors(output, f"when that is mended, the same call makes it of {journal_path.name}"):

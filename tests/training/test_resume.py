@@ -1,7 +1,6 @@
 """Going on with a stopped `gimefive score`: only with what is the same, and whatever became of the disk meanwhile."""
 
 import errno
-import json
 import os
 import resource
 import shutil
@@ -20,8 +19,8 @@ from tests.cases.video_cases import image_folder, save_tiny, tiny_recognizer
 from tests.folders.test_score import read_rows
 
 
-def interrupt(fer, folder: Path, output: Path, after: int) -> Path:
-    """Score `after` images, one by one, then stop as Ctrl-C does; returns the journal."""
+def interrupt(fer, folder: Path, output: Path, after: int) -> None:
+    """Score `after` images, one by one, then stop as Ctrl-C does."""
 
     def stop(done: int, total: int) -> None:
         if done == after:
@@ -29,7 +28,6 @@ def interrupt(fer, folder: Path, output: Path, after: int) -> Path:
 
     with pytest.raises(KeyboardInterrupt):
         score_folder(fer, folder, output, crops=True, batch_size=1, workers=1, progress=stop)
-    return output.with_name(f".{output.name}.journal")
 
 
 def scores(path: Path) -> dict[str, list]:
@@ -50,8 +48,7 @@ def test_another_folder_of_the_same_name_is_another_run(tmp_path, fer):
 
 def test_images_that_are_others_now_are_scored_again(tmp_path, fer, capsys):
     folder, output = image_folder(tmp_path / "crops", 6), tmp_path / "s.csv"
-    journal = interrupt(fer, folder, output, after=4)  # part0/0, part0/3, part1/1, part1/4
-    assert len(journal.read_bytes().splitlines()) == 5
+    interrupt(fer, folder, output, after=4)  # part0/0, part0/3, part1/1, part1/4
     before = (folder / "part0" / "00000.jpg").stat()
     (folder / "part0" / "00000.jpg").write_bytes((folder / "part2" / "00002.jpg").read_bytes())
     time = (folder / "part0" / "00003.jpg").stat()
@@ -97,26 +94,16 @@ def test_a_recognisers_identity_is_what_decides_its_scores(tmp_path):
     assert recognizer_identity(fast) == recognizer_identity(from_pretrained("gimefive-fast", backend="onnx"))
 
 
-@pytest.mark.parametrize("spoilt", [b"\0" * 300 + b"\n", b"\0\0", b'["a",\xff', b"[" * 100_000 + b"\n", b'{"a": 1}\n'])
-def test_a_spoilt_line_costs_only_its_own_image(tmp_path, fer, spoilt):
-    """What a power cut leaves in the middle, in front of a line or as a line of its own."""
-    folder, output = image_folder(tmp_path / "crops", 6), tmp_path / "s.csv"
-    journal = interrupt(fer, folder, output, after=4)
-    head, *lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([head, lines[0], spoilt, *lines[1:]]))
-    summary = score_folder(fer, folder, output, crops=True)
-    assert summary.resumed == (4 if spoilt.endswith(b"\n") else 3)
-    assert summary.changed == 1, "said"
-    score_folder(fer, folder, tmp_path / "fresh.csv", crops=True)
-    assert scores(output) == scores(tmp_path / "fresh.csv")
-
-
-def test_a_journal_without_its_beginning_is_refused(tmp_path, fer):
-    folder, output = image_folder(tmp_path / "crops", 3), tmp_path / "s.csv"
-    journal = interrupt(fer, folder, output, after=2)
-    journal.write_bytes(b"\0" * 50 + journal.read_bytes())
-    with pytest.raises(ValueError, match="its beginning is lost; move it away"):
-        score_folder(fer, folder, output, crops=True)
+def test_a_damaged_journal_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "j"
+    journal = Journal(path, {})
+    for index in range(2000):
+        journal.append(f"{index}.jpg", [[0.5] * 6])
+    journal.close()
+    data = path.read_bytes()
+    path.write_bytes(data[:8192] + bytes(len(data) // 2) + data[8192 + len(data) // 2 :])
+    with pytest.raises(ValueError, match=r"^j is not a journal of this command, or is damaged; move it away$"):
+        list(Journal(path, {}).entries())
 
 
 def test_the_journal_removed_during_a_run(tmp_path, fer):
@@ -160,10 +147,10 @@ def test_a_disk_that_fills(tmp_path, small_files, capsys, name):
     folder, model = image_folder(tmp_path / "crops", 120), save_tiny(tmp_path / "model")
     call = ["score", str(folder), "-o", str(tmp_path / name), "--crops", "--model", str(model), "--precision", "fp32"]
     call += ["--batch-size", "10"]
-    small_files(6000)
+    small_files(60_000)
     assert main(call) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert f"gimefive score: .{name}.journal could not be written (File too large); when that is mended" in error
+    assert f"gimefive score: .{name}.journal could not be written (disk I/O error); when that is mended" in error
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == [f".{name}.journal", "crops", "model"]
     small_files(resource.RLIM_INFINITY)
@@ -211,7 +198,6 @@ def test_journal_keeps_the_last_line_of_an_image(tmp_path):
     assert journal.done == {"a": "[[0.3]]", "b": None}
     assert list(journal.entries()) == [("a", [[0.3]]), ("b", [[1.0]])]
     journal.close()
-    assert json.loads((tmp_path / "j").read_bytes().splitlines()[1]) == ["a", [[0.1]], "[[0.1]]"]
 
 
 def test_storages_tell_a_files_state(tmp_path, fer):

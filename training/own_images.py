@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
 
-from evaluation.calibration import measure
+from evaluation.calibration import fit_temperature, measure
 from evaluation.corpora import SPLITS, Corpus, add_corpus
 from gimefive_hf.bundled import resolve_checkpoint
 from gimefive_hf.configuration_gimefive import GiMeFiveConfig
@@ -29,7 +31,7 @@ from gimefive_hf.images.photos import load_image
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import whole_file
 
-from .checkpoints.calibrate import raw_logits, to_model_labels
+from .checkpoints.calibrate import raw_logits, to_model_labels, write_config
 from .corpora.crops import LABELS, read_crops
 from .corpora.load import prepare_corpus
 from .corpora.readers.folders import read_class_folders
@@ -48,6 +50,7 @@ ALSO = {
 }
 EXPRESSIONS = {name: name for name in LABELS} | ALSO
 LEAST = 100  # a seventeenth of them chooses the weights, a fifth tests them: fewer tell nothing
+LEAST_TO_CALIBRATE = 30  # of fewer held-out images a temperature would be chance
 # What suits some hundred images on two cores; a flag changes each of them.
 SETTINGS: dict[str, Any] = {
     "corpora": {NAME: 1.0},
@@ -94,7 +97,7 @@ def expression_of(name: str) -> tuple[str, str] | None:
 def collect_faces(folder: Path, out: Path, crops: bool) -> tuple[list[str], list[tuple[str, str]]]:
     """
     Crop the largest face of every labelled image of `folder` into `out`, or copy it if the images are `crops` already.
-    Images that stand in `out` from before are not searched again.
+    Images that stand in `out` from before, of the same file and cropped the same way, are not searched again.
 
     Returns:
         The expression of each face, and (path, reason) of what is left out.
@@ -114,8 +117,7 @@ def collect_faces(folder: Path, out: Path, crops: bool) -> tuple[list[str], list
         # Quoted, so that no two images of different folders share a name.
         target = out / ((part or "train") if parted else "") / expression / f"{quote(name, safe=' ')}.png"
         try:
-            if not target.is_file():
-                save_face(folder / name, target, None if crops else detector)
+            save_face(folder / name, target, None if crops else detector)
         except ValueError as error:
             left_out.append((name, str(error)))
             continue
@@ -133,7 +135,16 @@ def collect_faces(folder: Path, out: Path, crops: bool) -> tuple[list[str], list
 
 
 def save_face(source: Path, target: Path, detector: FaceDetector | None) -> None:
-    """The largest face of an image, or without a detector all of it, as PNG. Raises ValueError if there is none."""
+    """
+    The largest face of an image, or without a detector all of it, as PNG that tells of which file; one that tells the
+    same already is left as it is. Raises ValueError if there is no face.
+    """
+    state = source.stat()
+    origin = f"{state.st_size} bytes of {state.st_mtime_ns}, {'whole' if detector is None else 'searched'}"
+    if target.is_file():
+        with Image.open(target) as before:
+            if before.info.get("origin") == origin:
+                return
     image = load_image(source)
     if detector is not None:
         faces = detector(image)
@@ -141,8 +152,10 @@ def save_face(source: Path, target: Path, detector: FaceDetector | None) -> None
             raise ValueError("no face found; if these are crops of faces already, say --crops")
         image = crop_face(image, max(faces, key=lambda face: face.box[2])).image
     target.parent.mkdir(parents=True, exist_ok=True)
+    told = PngInfo()
+    told.add_text("origin", origin)
     with whole_file(target) as part:
-        Image.fromarray(image).save(part)
+        Image.fromarray(image).save(part, "PNG", pnginfo=told)
 
 
 def prepare_own(folder: Path, out: Path, crops: bool, cache: Path) -> list[str]:
@@ -189,14 +202,34 @@ def default_weights(expressions: Sequence[str]) -> Path:
     return Path(resolve_checkpoint("gimefive-7" if "neutral" in expressions else "gimefive"))
 
 
+def logits_and_labels(
+    folder: Path, split: str, data: Path, settings: TrainingSettings, cache: Path
+) -> tuple[TorchPredictor, Tensor, Tensor]:
+    """A checkpoint, and what it says of a split of the images: logits at temperature 1 (n, classes), labels (n,)."""
+    crops = read_crops(data, NAME, split, settings.grey, settings.crop_side, cache)
+    predictor = TorchPredictor.from_pretrained(folder)
+    return predictor, raw_logits(predictor, crops), to_model_labels(crops.labels, predictor.model.config.id2label)
+
+
+def calibrate(model: Path, data: Path, settings: TrainingSettings, cache: Path) -> str:
+    """Fit the checkpoint's temperature to the images held out of the training; says in a line what became of it."""
+    predictor, logits, labels = logits_and_labels(model, "validation", data, settings, cache)
+    known, before = labels >= 0, predictor.model.config.temperature
+    if known.sum() < LEAST_TO_CALIBRATE:
+        return f"the temperature stays {before:.2f}: {known.sum()} held-out images are too few to fit it to"
+    try:
+        temperature = round(fit_temperature([(logits[known], labels[known])]), 4)
+    except ValueError:
+        return f"the temperature stays {before:.2f}: all or none of the {known.sum()} held-out images are told right"
+    write_config(model, temperature=temperature)
+    return f"the temperature was {before:.2f} and is {temperature:.2f}, fitted to {known.sum()} held-out images"
+
+
 def compare(before: Path, after: Path, data: Path, settings: TrainingSettings, cache: Path) -> Iterator[str]:
     """A line for each of two checkpoints about the images set aside for testing, which neither was trained on here."""
-    crops = read_crops(data, NAME, "test", settings.grey, settings.crop_side, cache)
     for word, folder in (("before", before), ("after", after)):
-        predictor = TorchPredictor.from_pretrained(folder)
-        logits = {NAME: raw_logits(predictor, crops)}
-        labels = {NAME: to_model_labels(crops.labels, predictor.model.config.id2label)}
-        row = measure(logits, labels, predictor.model.config.temperature)[NAME]
+        predictor, logits, labels = logits_and_labels(folder, "test", data, settings, cache)
+        row = measure({NAME: logits}, {NAME: labels}, predictor.model.config.temperature)[NAME]
         low, high = (100 * value for value in row["accuracy_interval"])
         sure = 100 * row["calibrated"]["mean_confidence"]
         yield (

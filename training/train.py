@@ -45,7 +45,7 @@ from .loop.teachers import Teachers
 from .loop.trainer import ExpressionTrainer, training_arguments
 from .networks.catalogue import build_network, load_checkpoint, load_vgg16
 from .networks.widening import load_widened
-from .own_images import compare, default_weights, prepare_own, settings_from
+from .own_images import calibrate, compare, default_weights, prepare_own, settings_from
 
 TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -308,7 +308,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
         if args.images:
             assert paths.weights and paths.cache  # settings_and_paths has found them
-            print(*compare(paths.weights, paths.out / "model", paths.data, settings, paths.cache), sep="\n")
+            images = paths.data, settings, paths.cache
+            print(calibrate(paths.out / "model", *images))
+            print(*compare(paths.weights, paths.out / "model", *images), sep="\n")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 
 from evaluation.corpora import CORPORA
 from gimefive_hf import GiMeFiveForImageClassification, from_pretrained
-from training.own_images import NAME, collect_faces, expression_of
+from gimefive_hf.faces.detector import FaceDetector
+from training.own_images import NAME, collect_faces, expression_of, save_face
 from training.train import main
 
 FLAGS = ["--steps", "4", "--evaluate-every", "2", "--save-every", "2", "--batch-size", "8", "--frozen-stages", "0"]
@@ -58,6 +60,35 @@ def test_from_a_folder_to_a_model(folder, tiny_checkpoint, tmp_path, capsys):
     (folder / "anger" / "0" / "0.png").unlink()
     assert main([*call[:-2], "--batch-size", "4"]) == 2, "another run in the same folder"
     assert "batch_size was 8, is 4" in capsys.readouterr().err
+
+
+def test_the_temperature_is_fitted_to_the_held_out_images(folder, tiny_checkpoint, tmp_path, monkeypatch, capsys):
+    call = ["--images", str(folder), "--crops", "--weights", str(tiny_checkpoint), "--out", str(tmp_path / "run")]
+    before = json.loads((tiny_checkpoint / "config.json").read_text())["temperature"]
+    for least, said in ((30, "images are too few"), (1, "held-out images")):
+        monkeypatch.setattr("training.own_images.LEAST_TO_CALIBRATE", least)
+        assert main([*call, *FLAGS]) == 0
+        assert said in capsys.readouterr().out.splitlines()[-3]
+        found = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["temperature"]
+        assert (found == before) == (least == 30)
+
+
+def test_crops_follow_the_photo_and_the_flag(astronaut, tmp_path):
+    """What an earlier call left is taken again only for the same photo, cropped the same way."""
+    (tmp_path / "fear").mkdir()
+    source, target = tmp_path / "fear" / "a.png", tmp_path / "out.png"
+    detector = FaceDetector()
+
+    def cut(image: np.ndarray, detector: FaceDetector | None) -> tuple[int, int]:
+        Image.fromarray(image).save(source)
+        os.utime(source, ns=(0, len(image)))
+        save_face(source, target, detector)
+        return Image.open(target).size[0], target.stat().st_mtime_ns
+
+    whole, made = cut(astronaut, None)
+    assert cut(astronaut, None) == (512, made), "left as it is"
+    assert whole == 512 and cut(astronaut, detector)[0] < 200 and cut(astronaut[:400], None)[0] == 512
+    assert Image.open(target).size == (512, 400)
 
 
 def test_photos_are_searched_for_the_largest_face(astronaut, faceless, tmp_path):

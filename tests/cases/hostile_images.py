@@ -15,16 +15,22 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def flat_png(width: int, height: int, depth: int, colour: int, palette: bytes = b"", interlace: int = 0) -> bytes:
-    """A PNG of zeros; `colour` as the standard numbers it: 0 grey, 2 RGB, 3 palette, 6 RGBA."""
-    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    line = b"\0" * (1 + (width * samples * depth + 7) // 8)
-    squeeze = zlib.compressobj(9)
-    body = b"".join(squeeze.compress(line) for _ in range(height)) + squeeze.flush()
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
-    extra = png_chunk(b"PLTE", palette[:3]) + png_chunk(b"tRNS", b"\0") if palette else b""
+def png_file(width: int, height: int, depth: int, colour: int, body: bytes, extra: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     start = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra
     return start + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A PNG that says it has width × height pixels, without them."""
+    return png_file(width, height, 8, 2, zlib.compress(b"\0"))
+
+
+def flat_png(width: int, height: int, depth: int, colour: int, palette: bytes = b"") -> bytes:
+    """A PNG of zeros; `colour` as the standard numbers it: 0 grey, 2 RGB, 3 palette, 6 RGBA."""
+    line = b"\0" * (1 + (width * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth + 7) // 8)
+    extra = png_chunk(b"PLTE", palette[:3]) + png_chunk(b"tRNS", b"\0") if palette else b""
+    return png_file(width, height, depth, colour, zlib.compress(line * height, 9), extra)
 
 
 def saved(mode: str, format: str, side: int = SIDE, **options: object) -> bytes:
@@ -77,17 +83,13 @@ def lying_jp2() -> bytes:
     return bytes(data)
 
 
-def float_tiff() -> bytes:
-    return saved("F", "TIFF", compression="tiff_adobe_deflate")
-
-
 # Name → the file, whose pixels are read one and all.
 BOMBS: dict[str, Callable[[], bytes]] = {
     "grey16.png": lambda: flat_png(SIDE, SIDE, 16, 0),
     "rgb16.png": lambda: flat_png(SIDE, SIDE, 16, 2),
     "rgba16.png": lambda: flat_png(SIDE, SIDE, 16, 6),
     "palette.png": lambda: flat_png(SIDE, SIDE, 1, 3, b"\0\0\0"),
-    "float.tif": float_tiff,
+    "float.tif": lambda: saved("F", "TIFF", compression="tiff_adobe_deflate"),
     "int32.tif": lambda: saved("I", "TIFF", compression="tiff_adobe_deflate"),
     "cmyk.tif": lambda: saved("CMYK", "TIFF", compression="tiff_adobe_deflate"),
     "turned.jpg": turned_jpeg,

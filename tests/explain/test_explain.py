@@ -2,16 +2,19 @@
 
 import copy
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import pytorch_grad_cam
 import torch
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+from gimefive_hf import GiMeFiveConfig, GiMeFiveForImageClassification
 from gimefive_hf.explain import METHODS, explain, explain_classes
 from gimefive_hf.explain.activations import feature_maps
 from gimefive_hf.explain.cam import cam_from_features
-from gimefive_hf.explain.layers import SinglePass, reshape_transform, scale_maps
+from gimefive_hf.explain.layers import SinglePass, feature_layer, reshape_transform, scale_maps
 from tests.cases.explain_cases import (
     CONFIGS,
     EXACT,
@@ -38,16 +41,42 @@ def methods_of(name: str) -> list[str]:
 # By hand
 
 
-def test_grad_cam_by_hand():
-    """Both channels' gradients have the mean w_k / 16, so the map is ReLU(2 A₀ + A₁) scaled by its maximum, 8."""
-    heat = explain(hand_network(), HAND_IMAGE, "grad-cam", 0)[0]
-    np.testing.assert_allclose(heat, (2 * POSITIVE + NEGATIVE) / 8, atol=1e-6)
+def places(**values: float) -> np.ndarray:
+    """4×4 zeros but for what is named `_row_column`."""
+    heat = np.zeros((4, 4), np.float32)
+    for name, value in values.items():
+        heat[int(name[1]), int(name[3])] = value
+    return heat
 
 
-def test_grad_cam_leaves_out_what_speaks_against_the_class():
-    """Class 1: A₀ - 3 A₁ is negative where the image is."""
-    heat = explain(hand_network(), HAND_IMAGE, "grad-cam", 1)[0]
-    np.testing.assert_allclose(heat, POSITIVE / 4, atol=1e-6)
+BY_HAND = {
+    # Both channels' gradients have the mean w_k / 16, so the map is ReLU(2 A₀ + A₁) scaled by its maximum, 8.
+    "grad-cam": ("grad-cam", 0, {}, (2 * POSITIVE + NEGATIVE) / 8),
+    # Class 1: A₀ - 3 A₁ is negative where the image is.
+    "grad-cam leaves out what speaks against the class": ("grad-cam", 1, {}, POSITIVE / 4),
+    "a map without evidence is zero": ("grad-cam", 3, {}, places()),
+    # The gradient is w_k / 4 at the winner of each 2×2 pooling and 0 elsewhere: only the winners remain.
+    "layer-cam": ("layer-cam", 0, {}, places(_0_0=8, _1_3=1, _2_0=2, _3_3=4) / 8),
+    # |∂ logit₀ / ∂x| is 2/4 at the winners of positive pixels, 1/4 at those of negative ones.
+    "saliency": ("saliency", 0, {"percentile": 100}, places(_0_0=1, _1_3=0.5, _2_0=0.5, _3_3=1)),
+    # Piecewise linear through 0, so x · ∂logit/∂x at the winners is exact for any number of steps.
+    "integrated gradients": (
+        *("integrated-gradients", 0, {"steps": 4, "percentile": 100}),
+        places(_0_0=8, _1_3=1, _2_0=2, _3_3=4) / 8,
+    ),
+    "activations": ("activations", 0, {}, (POSITIVE + NEGATIVE) / 4),
+}
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_by_hand(case):
+    method, target, options, expected = BY_HAND[case]
+    np.testing.assert_allclose(explain(hand_network(), HAND_IMAGE, method, target, **options)[0], expected, atol=1e-5)
+    assert explain(hand_network(), HAND_IMAGE[:0], method, target, **options).shape == (0, 4, 4)
+
+
+def test_feature_maps_by_hand():
+    np.testing.assert_allclose(feature_maps(hand_network(), HAND_IMAGE)[0], [POSITIVE, NEGATIVE], atol=1e-6)
 
 
 def test_cam_by_hand():
@@ -79,13 +108,6 @@ def test_cam_folds_a_batch_norm_in():
     model.classifier(maps.mean((2, 3)))[:, 3].sum().backward()
     expected = (maps.detach() * maps.grad.mean((2, 3), keepdim=True)).sum(1).relu()
     np.testing.assert_allclose(explain(model, x, "cam", 3), scale_maps(expected, (16, 16)), atol=1e-5)
-
-
-def test_layer_cam_by_hand():
-    """The gradient is w_k / 4 at the winner of each 2×2 pooling and 0 elsewhere: only the winners remain."""
-    heat = explain(hand_network(), HAND_IMAGE, "layer-cam", 0)[0]
-    winners = np.array([[8.0, 0, 0, 0], [0, 0, 0, 1], [2, 0, 0, 0], [0, 0, 0, 4]]) / 8
-    np.testing.assert_allclose(heat, winners, atol=1e-6)
 
 
 def test_grad_cam_plus_plus_by_hand():
@@ -146,30 +168,6 @@ def test_occlusion_averages_overlapping_patches():
     np.testing.assert_allclose(heat, expected / expected.max(), atol=1e-3)
 
 
-def test_saliency_by_hand():
-    """|∂ logit₀ / ∂x| is 2/4 at the winners of positive pixels, 1/4 at those of negative ones."""
-    heat = explain(hand_network(), HAND_IMAGE, "saliency", 0, percentile=100)[0]
-    expected = np.zeros((4, 4))
-    expected[[0, 3], [0, 3]] = 1
-    expected[[1, 2], [3, 0]] = 0.5
-    np.testing.assert_allclose(heat, expected, atol=1e-6)
-
-
-def test_integrated_gradients_by_hand():
-    """The network is piecewise linear through 0, so x · ∂logit/∂x at the winners is exact for any number of steps."""
-    heat = explain(hand_network(), HAND_IMAGE, "integrated-gradients", 0, steps=4, percentile=100)[0]
-    expected = np.zeros((4, 4))
-    expected[0, 0], expected[3, 3], expected[1, 3], expected[2, 0] = 8, 4, 1, 2
-    np.testing.assert_allclose(heat, expected / 8, atol=1e-5)
-
-
-def test_activations_by_hand():
-    heat = explain(hand_network(), HAND_IMAGE, "activations", 0)[0]
-    np.testing.assert_allclose(heat, (POSITIVE + NEGATIVE) / 4, atol=1e-6)
-    maps = feature_maps(hand_network(), HAND_IMAGE)
-    np.testing.assert_allclose(maps[0], [POSITIVE, NEGATIVE], atol=1e-6)
-
-
 # Against the packages, and against what was stored
 
 
@@ -179,25 +177,12 @@ def test_activations_by_hand():
 )
 def test_equals_grad_cam_differentiated_through_the_whole_network(name, method, package):
     """Neither cutting the backward pass nor leaving it out where CAM is exact changes a map."""
-    import pytorch_grad_cam
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-    from gimefive_hf.explain.layers import feature_layer
-
     model = build(name)
     x = images(2, 64 if name in TIMM_CONFIGS else 16)
-    network = copy.deepcopy(model)
-
-    class Whole(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network
-
-        def forward(self, x):
-            return self.network.classify(x)[0]
-
+    whole = copy.deepcopy(model)
+    whole.forward = lambda x: whole.classify(x)[0]
     reference = getattr(pytorch_grad_cam, package)(
-        Whole(), [feature_layer(network)], reshape_transform=lambda t: reshape_transform(network, t)
+        whole, [feature_layer(whole)], reshape_transform=lambda t: reshape_transform(whole, t)
     )
     expected = reference(x, [ClassifierOutputTarget(1), ClassifierOutputTarget(4)])
     assert expected.max() > 0.99
@@ -205,9 +190,6 @@ def test_equals_grad_cam_differentiated_through_the_whole_network(name, method, 
 
 
 def test_score_cam_equals_the_package():
-    import pytorch_grad_cam
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
     for name in ("conv", "residual"):
         network = SinglePass(build(name))
         reference = pytorch_grad_cam.ScoreCAM(network, [network.model.cam_layer])
@@ -286,9 +268,6 @@ def test_cam_says_why_it_is_not_exact(name):
 
 def test_class_token_transformers_are_read_before_the_last_attention():
     """After it only the class token counts, and every patch would have gradient 0."""
-    from gimefive_hf.configuration_gimefive import GiMeFiveConfig
-    from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
-
     torch.manual_seed(0)
     arguments = {"img_size": 32, "patch_size": 8, "global_pool": "token", "reg_tokens": 2, "class_token": True}
     config = GiMeFiveConfig(architecture="timm", timm_model="test_vit", timm_kwargs=arguments, classifier_widths=[])
@@ -325,19 +304,10 @@ def test_threads_do_not_see_each_other():
     model = build("conv")
     inputs = [images(1 + i % 3) * (1 + i / 4) for i in range(8)]
     expected = [explain(model, x, "layer-cam", 1) for x in inputs]
-    got: dict[int, np.ndarray] = {}
-
-    def work(i):
-        for _ in range(5):
-            got[i] = explain(model, inputs[i], "layer-cam", 1)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for i in range(8):
-        np.testing.assert_allclose(got[i], expected[i], atol=1e-5)
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda i: explain(model, inputs[i % 8], "layer-cam", 1), range(40))
+        for i, heat in enumerate(found):
+            np.testing.assert_allclose(heat, expected[i % 8], atol=1e-5)
 
 
 def test_only_the_head_is_differentiated():
@@ -420,14 +390,6 @@ def test_aug_smooth_changes_the_map_and_is_off():
     assert smooth.max() == pytest.approx(1, abs=1e-5)
     assert np.abs(smooth - plain).max() > 0.01
     np.testing.assert_array_equal(explain(model, x, "grad-cam", 1, aug_smooth=False), plain)
-
-
-def test_empty_batch():
-    assert explain(build("conv"), images()[:0], "grad-cam").shape == (0, 16, 16)
-
-
-def test_a_map_without_evidence_is_zero():
-    assert explain(hand_network(), HAND_IMAGE, "grad-cam", 3).max() == 0
 
 
 @pytest.mark.parametrize(

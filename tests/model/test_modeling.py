@@ -1,13 +1,11 @@
 """The networks: the paper's parameter counts, and what users of transformers expect."""
 
-import json
-import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline
 
@@ -21,12 +19,13 @@ VGG = dict(
 )
 SMALL = dict(widths=[4, 8], classifier_widths=[8], image_size=16)
 FACE = dict(
-    architecture="face-resnet",
-    widths=[4, 8],
-    depths=[1, 2],
-    strides=[1, 2],
-    classifier_widths=[],
-    image_size=32,
+    architecture="face-resnet", widths=[4, 8], depths=[1, 2], strides=[1, 2], classifier_widths=[], image_size=32
+)
+SMALL_VGG = dict(
+    widths=[4, 8], depths=[2, 1], share_batch_norm=True, pooling="flatten", classifier_widths=[], image_size=8
+)
+SMALL_RESIDUAL = dict(
+    architecture="residual", widths=[4, 8], se_stages=[0, 1], se_reduction=2, classifier_widths=[6], image_size=8
 )
 
 # The paper's Table 2, and its ResNets, which are timm's with a linear layer of six outputs.
@@ -43,6 +42,15 @@ PAPER = {
 }
 
 
+def small(**options) -> GiMeFiveForImageClassification:
+    """The same small network each time, in eval mode."""
+    torch.manual_seed(0)
+    return GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL | options)).eval()
+
+
+NO_DROPOUT = dict(pool_dropout=0.0, classifier_dropout=0.0)
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_parameter_counts(name):
     options, count = PAPER[name]
@@ -56,14 +64,7 @@ def test_paper_network_layer_by_layer():
     model = GiMeFiveForImageClassification(GiMeFiveConfig()).eval()
     with torch.no_grad():
         states = model(torch.zeros(1, 3, 64, 64), output_hidden_states=True).hidden_states
-    assert [tuple(state.shape[1:]) for state in states] == [
-        (3, 64, 64),
-        (64, 32, 32),
-        (128, 16, 16),
-        (256, 8, 8),
-        (512, 4, 4),
-        (1024, 2, 2),
-    ]
+    assert [state.shape[1:3] for state in states] == [(3, 64), (64, 32), (128, 16), (256, 8), (512, 4), (1024, 2)]
     dropouts = [type(stage.dropout).__name__ for stage in model.gimefive.stages]
     assert dropouts == ["Dropout"] * 4 + ["Identity"]
     assert {stage.dropout.p for stage in model.gimefive.stages[:4]} == {0.2}
@@ -113,6 +114,7 @@ def test_labels_are_the_one_order():
         (dict(architecture="residual", hidden_act="gelu"), "needs architecture='conv'"),
         (dict(confidence_threshold=2.0), "confidence_threshold"),
         (dict(widths="wide"), "widths"),
+        (dict(zoom_average=[3.0]), r"zoom_average must hold factors in \[0.5, 2\]; got \[3.0\]"),
     ],
 )
 def test_config_names_the_mistake(options, text):
@@ -123,18 +125,9 @@ def test_config_names_the_mistake(options, text):
 @pytest.mark.parametrize(
     "options",
     [
-        dict(widths=[4, 8], classifier_widths=[8], image_size=16),
-        dict(
-            widths=[4, 8], depths=[2, 1], share_batch_norm=True, pooling="flatten", classifier_widths=[], image_size=8
-        ),
-        dict(
-            architecture="residual",
-            widths=[4, 8],
-            se_stages=[0, 1],
-            se_reduction=2,
-            classifier_widths=[6],
-            image_size=8,
-        ),
+        SMALL,
+        SMALL_VGG,
+        SMALL_RESIDUAL,
         FACE,
         dict(architecture="timm", timm_model="test_resnet", classifier_widths=[], image_size=32),
         dict(architecture="timm", timm_model="test_vit", classifier_widths=[], image_size=160),
@@ -157,8 +150,7 @@ def test_save_and_load_give_the_same_logits(options, tmp_path):
 
 
 def test_loss_trains_and_matches_cross_entropy():
-    torch.manual_seed(0)
-    model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, pool_dropout=0.0, classifier_dropout=0.0)).train()
+    model = small(**NO_DROPOUT).train()
     x, labels = torch.randn(8, 3, 16, 16), torch.arange(8) % 6
     output = model(x, labels=labels)
     torch.testing.assert_close(output.loss, torch.nn.functional.cross_entropy(output.logits, labels))
@@ -171,16 +163,13 @@ def test_loss_trains_and_matches_cross_entropy():
     assert loss < output.loss / 4
 
 
-def test_problem_types(tiny_config):
+def test_problem_types():
     x = torch.randn(3, 3, 16, 16)
-    multi = GiMeFiveForImageClassification(GiMeFiveConfig(**{**SMALL, "problem_type": "multi_label_classification"}))
     targets = torch.rand(3, 6)
-    output = multi.eval()(x, labels=targets)
-    torch.testing.assert_close(
-        output.loss, torch.nn.functional.binary_cross_entropy_with_logits(output.logits, targets)
-    )
-    one = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, id2label={0: "intensity"}, problem_type="regression"))
-    output = one.eval()(x, labels=torch.rand(3))
+    output = small(problem_type="multi_label_classification")(x, labels=targets)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, targets)
+    torch.testing.assert_close(output.loss, expected)
+    output = small(id2label={0: "intensity"}, problem_type="regression")(x, labels=torch.rand(3))
     assert output.logits.shape == (3, 1)
     assert output.loss.ndim == 0
 
@@ -195,14 +184,11 @@ def test_outputs_as_tuple_and_hidden_states(tiny_model):
     assert tiny_model(x).hidden_states is None
 
 
-def test_gradient_checkpointing_changes_nothing(tiny_config):
+def test_gradient_checkpointing_changes_nothing():
     x, labels = torch.randn(4, 3, 16, 16), torch.arange(4)
     gradients = []
     for checkpointing in (False, True):
-        torch.manual_seed(0)
-        model = GiMeFiveForImageClassification(
-            GiMeFiveConfig(**SMALL, pool_dropout=0.0, classifier_dropout=0.0)
-        ).train()
+        model = small(**NO_DROPOUT).train()
         if checkpointing:
             model.activation_checkpointing_enable()
             assert all(stage.gradient_checkpointing for stage in model.gimefive.stages)
@@ -212,8 +198,7 @@ def test_gradient_checkpointing_changes_nothing(tiny_config):
 
 
 def test_temperature_and_flip_average():
-    torch.manual_seed(0)
-    model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL)).eval()
+    model = small()
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         plain, mirrored = model(x).logits, model(x.flip(-1)).logits
@@ -228,8 +213,7 @@ def test_hidden_act_is_used_by_the_blocks_and_the_classifier():
     x = torch.randn(2, 3, 16, 16)
     logits = []
     for name in ("relu", "leaky_relu"):
-        torch.manual_seed(0)
-        model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, hidden_act=name)).eval()
+        model = small(hidden_act=name)
         kinds = [type(m).__name__ for m in model.modules() if type(m).__name__ in ("ReLU", "LeakyReLU")]
         assert kinds == [{"relu": "ReLU", "leaky_relu": "LeakyReLU"}[name]] * 3  # two blocks, one hidden layer
         with torch.no_grad():
@@ -238,8 +222,7 @@ def test_hidden_act_is_used_by_the_blocks_and_the_classifier():
 
 
 def test_zoom_average_is_the_mean_over_zoomed_and_mirrored_images():
-    torch.manual_seed(0)
-    model = GiMeFiveForImageClassification(GiMeFiveConfig(**SMALL, flip_average=True)).eval()
+    model = small(flip_average=True)
     x = torch.randn(2, 3, 16, 16)
     larger = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")[:, :, 8:24, 8:24]
     with torch.no_grad():
@@ -250,8 +233,6 @@ def test_zoom_average_is_the_mean_over_zoomed_and_mirrored_images():
         found = model(x).logits
         model.config.zoom_average = []
         torch.testing.assert_close(found, model(x).logits, atol=1e-5, rtol=0)
-    with pytest.raises(Exception, match=r"zoom_average must hold factors in \[0.5, 2\]; got \[3.0\]"):
-        GiMeFiveConfig(**SMALL, zoom_average=[3.0])
 
 
 def test_wrong_input_shape_is_named(tiny_model):
@@ -304,49 +285,7 @@ def test_names_of_the_package():
         _ = gimefive_hf.from_pretraind
 
 
-FRESH = """
-import json, sys
-import numpy as np, torch
-assert "gimefive_hf" not in sys.modules
-from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
-folder = sys.argv[1]
-model = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True).eval()
-processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-from PIL import Image
-image = Image.fromarray((np.arange(40 * 40 * 3) % 251).astype(np.uint8).reshape(40, 40, 3))
-with torch.no_grad():
-    logits = model(**processor(image, return_tensors="pt")).logits[0].tolist()
-classify = pipeline("image-classification", model=folder, trust_remote_code=True)
-print(json.dumps({"logits": logits, "pipeline": {r["label"]: r["score"] for r in classify(image, top_k=6)}}))
-assert not any(name == "gimefive_hf" for name in sys.modules)
-"""
-
-
-@pytest.mark.slow  # a process of its own; test_push loads the same code from a Hub
-def test_checkpoint_loads_in_a_process_without_the_package(tiny_checkpoint, tiny_model, tiny_processor, tmp_path):
-    script = tmp_path / "fresh.py"
-    script.write_text(FRESH)
-    # -I: neither the current folder nor PYTHONPATH, so that only the copied code can be found
-    result = subprocess.run(
-        [sys.executable, "-P", str(script), str(tiny_checkpoint)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""},
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    fresh = json.loads(result.stdout.splitlines()[-1])
-    image = (np.arange(40 * 40 * 3) % 251).astype(np.uint8).reshape(40, 40, 3)
-    with torch.no_grad():
-        logits = tiny_model(**tiny_processor(image, return_tensors="pt")).logits[0]
-    assert fresh["logits"] == pytest.approx(logits.tolist(), abs=1e-5)
-    expected = dict(zip(EMOTIONS, logits.softmax(-1).tolist(), strict=True))
-    assert fresh["pipeline"] == pytest.approx(expected, abs=1e-5)
-
-
 def test_pipeline_in_process(tiny_checkpoint, astronaut):
-    from PIL import Image
-
     result = pipeline("image-classification", model=str(tiny_checkpoint))(Image.fromarray(astronaut), top_k=6)
     assert {row["label"] for row in result} == set(EMOTIONS)
     assert sum(row["score"] for row in result) == pytest.approx(1, abs=1e-5)

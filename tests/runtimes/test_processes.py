@@ -41,19 +41,13 @@ os._exit(0)
 """
 
 
-def test_a_recogniser_can_be_pickled():
-    fer, photo = tiny_recognizer(), face_photo()
-    copy = pickle.loads(pickle.dumps(fer))
-    ours, theirs = fer(photo)[0], copy(photo)[0]
+@pytest.mark.parametrize("make", [tiny_recognizer, lambda: from_pretrained("gimefive-fast", backend="onnx")])
+def test_a_recogniser_can_be_pickled(make):
+    fer, photo = make(), face_photo()
+    ours, theirs = fer(photo)[0], pickle.loads(pickle.dumps(fer))(photo)[0]
     assert theirs.scores == pytest.approx(ours.scores)
     assert theirs.box == ours.box
     np.testing.assert_array_equal(theirs.landmarks, ours.landmarks)
-
-
-def test_an_onnx_recogniser_can_be_pickled():
-    fer, photo = from_pretrained("gimefive-fast", backend="onnx"), face_photo()
-    copy = pickle.loads(pickle.dumps(fer))
-    assert copy(photo)[0].scores == pytest.approx(fer(photo)[0].scores)
 
 
 def test_a_fork_goes_on():

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms.v2 import functional as tvf
 
 from gimefive_hf import (
@@ -111,6 +110,16 @@ def test_zoom_is_the_models(factor, side):
     np.testing.assert_allclose(zoom(images, factor), expected, atol=1e-4)
 
 
+def test_facts_that_a_config_leaves_out_are_its_defaults():
+    default, names = GiMeFiveConfig(), ("config", "views", "labels", "preprocessing", "precision")
+    processor = GiMeFiveImageProcessor().to_json_string()
+    values = (default.to_json_string(), "outside", json.dumps(EMOTIONS), processor, "fp32")
+    facts = ExportedFacts.from_metadata({f"gimefive.{name}": v for name, v in zip(names, values, strict=True)})
+    assert (facts.side, facts.architecture) == (default.image_size, default.architecture)
+    assert (facts.flip_average, facts.zoom_average) == (default.flip_average, tuple(default.zoom_average))
+    assert facts.threshold == (default.confidence_threshold or 0.0)
+
+
 @pytest.mark.parametrize("size", [(7, 7), (64, 64), (112, 90)])
 def test_maps_are_scaled_as_by_torch(size):
     maps = RANDOM.normal(size=(3, 7, 7)).astype(np.float32)
@@ -183,22 +192,6 @@ def test_a_copy_in_another_process(checkpoint):
     assert copy.fingerprint() == predictor.fingerprint() != load_predictor(checkpoint, "onnx").fingerprint()
 
 
-def test_facts_that_a_config_leaves_out_are_its_defaults():
-    default = GiMeFiveConfig()
-    facts = ExportedFacts.from_metadata(
-        {
-            "gimefive.config": default.to_json_string(),
-            "gimefive.views": "outside",
-            "gimefive.labels": json.dumps(EMOTIONS),
-            "gimefive.preprocessing": GiMeFiveImageProcessor().to_json_string(),
-            "gimefive.precision": "fp32",
-        }
-    )
-    assert (facts.side, facts.architecture) == (default.image_size, default.architecture)
-    assert (facts.flip_average, facts.zoom_average) == (default.flip_average, tuple(default.zoom_average))
-    assert facts.threshold == (default.confidence_threshold or 0.0)
-
-
 @pytest.mark.parametrize("name", [name for name in BUNDLED if onnx_file(name)])
 def test_bundled_files_say_what_the_weights_beside_them_say(name, astronaut):
     """Fp32 to 1e-4 in every logit; int8 to a tenth in every score."""
@@ -208,15 +201,10 @@ def test_bundled_files_say_what_the_weights_beside_them_say(name, astronaut):
     crops = [astronaut[50 + step : 170 + step, 160 - step : 280 - step] for step in range(0, 40, 10)]
     inputs = theirs.prepare(crops)
     np.testing.assert_array_equal(ours.prepare(crops), inputs)
+    name, tolerance = ("logits", 1e-4) if ours.precision == "fp32" else ("predict", 0.1)
     for average_views in (True, False):
-        if ours.precision == "fp32":
-            np.testing.assert_allclose(
-                ours.logits(inputs, average_views), theirs.logits(inputs, average_views), atol=1e-4
-            )
-        else:
-            np.testing.assert_allclose(
-                ours.predict(inputs, average_views), theirs.predict(inputs, average_views), atol=0.1
-            )
+        found, expected = (getattr(one, name)(inputs, average_views) for one in (ours, theirs))
+        np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 FORBIDDEN = ("torch", "torchvision", "transformers", "scipy", "pandas", "pyarrow", "matplotlib")
@@ -239,9 +227,7 @@ def probe(*arguments: object) -> tuple[int, float, list[str]]:
     return int(code), float(peak), loaded
 
 
-def test_a_photo_needs_no_torch(checkpoint, tmp_path):
-    photo = tmp_path / "photo.png"
-    Image.fromarray(face_photo()).save(photo)
+def test_a_photo_needs_no_torch(checkpoint, photo):
     for options in ([], ["--fast"], ["--model", checkpoint], ["--model", checkpoint / "model.onnx", "--json"]):
         code, peak, loaded = probe("predict", photo, *options)
         assert (code, loaded) == (0, []), options
@@ -273,10 +259,9 @@ def test_import_and_help_load_nothing():
         assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_fast_and_what_contradicts_it(tmp_path, capsys):
-    Image.fromarray(face_photo()).save(tmp_path / "photo.png")
-    assert main(["predict", str(tmp_path / "photo.png"), "--fast"]) == 0
+def test_fast_and_what_contradicts_it(photo, capsys):
+    assert main(["predict", str(photo), "--fast"]) == 0
     assert "happiness" in capsys.readouterr().out
     for more in (["--model", "gimefive-paper"], ["--backend", "torch"], ["--precision", "bf16"]):
-        assert main(["predict", str(tmp_path / "photo.png"), "--fast", *more]) == 2
+        assert main(["predict", str(photo), "--fast", *more]) == 2
         assert "--fast chooses" in capsys.readouterr().err

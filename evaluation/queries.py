@@ -14,7 +14,7 @@ from .store import RESULT_KEY, Store
 FLAGSHIP = "gimefive"
 WITH_NEUTRAL = "gimefive-7"  # its sibling, which the apps ask by default
 # Beginnings of the names of models that stand for a study, not for themselves.
-CROSS, TABLE2 = "cross-", "table2-"
+CROSS, TABLE2, AUGMENTATION = STUDIES = "cross-", "table2-", "augmentation-"
 # Of the cross-dataset models, those whose whole network is trained; the others are linear classifiers.
 CROSS_TRAINED = "cross-trained-"
 
@@ -42,8 +42,8 @@ def tested_corpora(store: Store, model: str) -> list[str]:
 
 def order_models(store: Store, cross: bool = False) -> list[str]:
     """The flagship first, then other models of ours and peers, and with `cross` those of the studies."""
-    names = [name for name in store.models if cross or not name.startswith((CROSS, TABLE2))]
-    return sorted(names, key=lambda n: (n != FLAGSHIP, n.startswith((CROSS, TABLE2)), not n.startswith(FLAGSHIP), n))
+    names = [name for name in store.models if cross or not name.startswith(STUDIES)]
+    return sorted(names, key=lambda n: (n != FLAGSHIP, n.startswith(STUDIES), not n.startswith(FLAGSHIP), n))
 
 
 def right_of(frame: pd.DataFrame) -> np.ndarray:

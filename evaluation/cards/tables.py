@@ -12,7 +12,7 @@ from ..analyses.cross_dataset import (
     cross_models,
     trained_title,
 )
-from ..analyses.paper_table import NETWORKS, model_of, paper_table, summary
+from ..analyses.paper_table import NETWORKS, augmentation_sentence, changes, model_of, paper_table, summary
 from ..corpora import corpus_titles, title_of
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models
 from ..store import Store
@@ -126,11 +126,12 @@ def paper_networks(store: Store) -> str:
             cells.append(MISSING if isnan(row["published"]) else f"{100 * row['published']:.1f}")
             cells.append(percent(find_row(store, model_of(NETWORKS[first["network"]]), corpus=corpus)))
         rows.append(cells)
+    told = "; ".join(change.sentence for change in changes(store))
     note = (
-        f"{summary(store)}\n\nThe paper's columns of networks trained on FER2013 and on both are open: those have not "
-        "been trained anew; nor has its experiment with and without augmentation."
+        f"{summary(store)} {told[:1].upper()}{told[1:]}.\n\nThe paper's columns of networks trained on FER2013 and on "
+        f"both are open: those have not been trained anew. {augmentation_sentence(store)}"
     )
-    return f"{markdown_table(header, rows)}\n\n{note}"
+    return f"{markdown_table(header, rows)}\n\n{note.strip()}"
 
 
 # Tables of the whole store, and tables of one model, the flagship by default.

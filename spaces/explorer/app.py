@@ -8,21 +8,28 @@ from pathlib import Path
 
 import streamlit as st
 
+# Folder of `views` → its pages: title and icon of each.
 PAGES = {
-    "overview": ("Overview", ":material/home:"),
-    "paper_table": ("The paper's table", ":material/table_chart:"),
-    "cross_dataset": ("Cross-dataset", ":material/grid_on:"),
-    "compare": ("Model against model", ":material/balance:"),
-    "classes": ("Confusion and classes", ":material/apps:"),
-    "labels": ("The labels", ":material/label:"),
-    "calibration": ("Calibration", ":material/target:"),
-    "deployed": ("As deployed", ":material/photo:"),
-    "robustness": ("Robustness", ":material/blur_on:"),
-    "fairness": ("Fairness", ":material/groups:"),
-    "attention": ("Attention", ":material/visibility:"),
-    "training": ("Training curves", ":material/show_chart:"),
-    "failures": ("Failures", ":material/close:"),
-    "try_it": ("Try it", ":material/photo_camera:"),
+    "results": {
+        "overview": ("Overview", "home"),
+        "paper_table": ("The paper's table", "table_chart"),
+        "cross_dataset": ("Cross-dataset", "grid_on"),
+        "compare": ("Model against model", "balance"),
+        "training": ("Training curves", "show_chart"),
+    },
+    "mistakes": {
+        "classes": ("Confusion and classes", "apps"),
+        "failures": ("Failures", "close"),
+        "labels": ("The labels", "label"),
+        "calibration": ("Calibration", "target"),
+        "fairness": ("Fairness", "groups"),
+    },
+    "photos": {
+        "deployed": ("As deployed", "photo"),
+        "robustness": ("Robustness", "blur_on"),
+        "attention": ("Attention", "visibility"),
+        "try_it": ("Try it", "photo_camera"),
+    },
 }
 
 # Streamlit 1.67 takes the choices out of a page's address on the way to another page, and answers the browser's Back
@@ -55,16 +62,26 @@ if (!window.opensPagesAnew) {
 WIDTHS = """<style>
 @media (max-width: 640px) { [class*="st-key-wide"] { display: none } }
 @media (min-width: 641px) { [class*="st-key-narrow"] { display: none } }
+[data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 </style>"""
 
 
 def main() -> None:
     st.set_page_config(page_title="GiMeFive explorer", page_icon="🙂", layout="wide")
-    folder = Path(__file__).parent / "views"
-    pages = [
-        st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
-        for name, (title, icon) in PAGES.items()
-    ]
+    views = Path(__file__).parent / "views"
+    pages = {
+        folder.capitalize(): [
+            st.Page(
+                views / folder / f"{name}.py",
+                title=title,
+                icon=f":material/{icon}:",
+                url_path=name,
+                default=name == "overview",
+            )
+            for name, (title, icon) in entries.items()
+        ]
+        for folder, entries in PAGES.items()
+    }
     page = st.navigation(pages, expanded=True)
     st.html(WIDTHS)
     st.html(BACK, unsafe_allow_javascript=True)

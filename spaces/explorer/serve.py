@@ -31,7 +31,7 @@ from streamlit.starlette import App
 HERE = Path(__file__).parent
 FIRST = "overview"
 STATIC = Path(streamlit.__file__).parent / "static"
-PAGES = ["/", *(f"/{path.stem}" for path in HERE.glob("views/[!_]*.py") if path.stem != FIRST)]
+PAGES = ["/", *(f"/{path.stem}" for path in HERE.glob("views/*/[!_]*.py") if path.stem != FIRST)]
 
 
 async def to_first_page(request: Request) -> RedirectResponse:

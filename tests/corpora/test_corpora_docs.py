@@ -69,7 +69,7 @@ def test_an_added_corpus_is_trained_on_evaluated_and_explored(kdef, monkeypatch,
     assert "kdef test full aligned 6 classes" in capsys.readouterr().out
     monkeypatch.setenv("GIMEFIVE_STORE", str(store))
     monkeypatch.syspath_prepend(str(EXPLORER))
-    page = AppTest.from_file(str(EXPLORER / "views" / "classes.py"), default_timeout=60).run()
+    page = AppTest.from_file(str(EXPLORER / "views" / "mistakes" / "classes.py"), default_timeout=60).run()
     assert not page.exception
     assert page.sidebar.selectbox(key="corpus").options == ["KDEF, posed"]
     assert "12 images" in "\n".join(str(part.value) for part in page.caption)

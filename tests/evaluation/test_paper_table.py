@@ -7,10 +7,20 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.analyses.paper_table import NETWORKS, Change, changes, paper_table, summary
+from evaluation.analyses.paper_table import (
+    NETWORKS,
+    Change,
+    augmentation_sentence,
+    augmentation_table,
+    changes,
+    paper_table,
+    summary,
+)
+from evaluation.cards.tables import paper_networks
 from evaluation.check_results import check_results
 from evaluation.queries import order_models
 from evaluation.store import DEFAULT_STORE, read_store
+from tests.cases.results_cases import make_store
 from training.corpora import Crops
 from training.studies import import_run
 
@@ -93,10 +103,29 @@ def test_what_is_said_follows_from_the_predictions():
     gain = table["GiMeFive, 5 blocks, +BN +dropout"] - table["GiMeFive, 5 blocks, +BN"]
     assert found["dropout"].value == pytest.approx(gain)
     assert found["dropout"].published == pytest.approx(0.034)
-    assert f"{100 * gain:+.1f} points" in summary(store) and "does not hold" in found["dropout"].sentence
+    assert f"{100 * gain:+.1f} points" in found["dropout"].sentence and "does not hold" in found["dropout"].sentence
+    assert found["dropout"].sentence in paper_networks(store)
+    assert "rank correlation" in summary(store)
 
 
 def test_verdicts():
     assert Change("a", 0.02, 0.01, 0.03, 0.001, 0.05).sentence.endswith("it holds")
     assert Change("a", -0.02, -0.03, -0.01, 0.001, 0.05).sentence.endswith("the sign is the other")
     assert Change("a", 0.02, -0.01, 0.05, 0.4, 0.05).sentence.endswith("cannot be told from chance here")
+
+
+def test_augmentation_is_compared_once_both_runs_are_there(tmp_path):
+    make_store(tmp_path, {"augmentation-on-10": 0.9})
+    (tmp_path / "published.csv").write_text((DEFAULT_STORE / "published.csv").read_text())
+    alone = read_store(tmp_path)
+    assert augmentation_table(alone).empty and "nothing says whether that holds" in augmentation_sentence(alone)
+    make_store(tmp_path, {"augmentation-on-10": 0.9, "augmentation-off-10": 0.5})
+    (tmp_path / "published.csv").write_text((DEFAULT_STORE / "published.csv").read_text())
+    store = read_store(tmp_path)
+    table = augmentation_table(store).set_index(["source", "network"])
+    assert table.loc["as published", "value"].tolist() == [0.725, 0.653]
+    ours = table.loc["trained here, 10 passes"]
+    assert (ours["low"] < ours["value"]).all() and (ours["n"] == 240).all()
+    gain = 100 * (ours["value"].iloc[0] - ours["value"].iloc[1])
+    assert f"augmentation, 10 passes: +7.2 points in the slides, {gain:+.1f} points [" in augmentation_sentence(store)
+    assert augmentation_sentence(store).endswith("it holds.") and order_models(store) == []

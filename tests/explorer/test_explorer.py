@@ -37,7 +37,7 @@ from tests.cases.results_cases import make_facts, make_predictions, make_store
 from tests.cases.servers import free_port, streamlit_answers
 
 EXPLORER = Path(__file__).parents[2] / "spaces" / "explorer"
-PAGES = sorted(path.stem for path in EXPLORER.glob("views/[!_]*.py"))
+PAGES = {path.stem: path for path in sorted(EXPLORER.glob("views/*/[!_]*.py"))}
 WITH_STORE = [name for name in PAGES if name != "try_it"]
 
 
@@ -82,7 +82,7 @@ def explorer(monkeypatch, store_folder, tmp_path):
 
 
 def open_page(name: str, **query) -> AppTest:
-    app = AppTest.from_file(str(EXPLORER / "views" / f"{name}.py"), default_timeout=60)
+    app = AppTest.from_file(str(PAGES[name]), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     return app.run()
@@ -251,7 +251,9 @@ def test_app_lists_every_page():
     app = AppTest.from_file(str(EXPLORER / "app.py"), default_timeout=60).run()
     assert not app.exception, app.exception
     listed = runpy.run_path(str(EXPLORER / "app.py"), run_name="listing")["PAGES"]
-    assert set(listed) == set(PAGES)
+    assert {name: folder for folder, pages in listed.items() for name in pages} == {
+        name: path.parent.name for name, path in PAGES.items()
+    }
 
 
 def test_command_refuses_a_missing_store(tmp_path):

@@ -10,8 +10,12 @@ from gimefive_hf.drawing.colors import EMOTION_COLORS, MODEL_COLORS
 
 # Okabe and Ito (2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
+# Of a dot plot's rows: characters that stand beside their dots on a phone too.
+LONGEST_BESIDE = 24
 # More lines than these cannot be told apart.
 MOST_LINES = 6
+# A chart's width on a phone, in pixels.
+PHONE = 330
 # Of what must be seen on white and on black.
 VISIBLE = "#888888"
 # One colour per emotion and per model, on every page and in the demo.
@@ -45,11 +49,11 @@ def dot_plot(
     Groups in `quoted` are other people's figures: hollow. `share`: values are shares, else differences of shares. Where
     there is one group, emotions and models have their own colours.
     """
+    groups, names = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[y]))
+    alone = len(groups) == 1
     figure = go.Figure(layout=LAYOUT)
-    names = list(dict.fromkeys(table[y]))
-    alone = table[group].nunique() == 1
-    for number, (name, part) in enumerate(table.groupby(group, sort=False)):
-        hollow = name in (quoted or [])
+    for number, name in enumerate(groups):
+        part = table[table[group] == name]
         color = color_of(str(name), number)
         colors = [OWN_COLORS.get(entry, color) for entry in part[y]] if alone else color
         hover = "%{y}: %{x:.1%}" if share else "%{y}: %{x:+.1%}"
@@ -60,16 +64,23 @@ def dot_plot(
             x=part["value"],
             y=part[y],
             mode="markers",
+            orientation="h",
+            offsetgroup=str(len(groups) - number),
             name=str(name),
-            marker={"size": 11, "color": colors, "symbol": "diamond-open" if hollow else "circle"},
+            marker={"size": 10, "color": colors, "symbol": "diamond-open" if name in (quoted or []) else "circle"},
             customdata=np.stack([part["low"], part["high"]], 1) if "low" in part else None,
             hovertemplate=f"{hover}<extra>{name}</extra>",
             **(error_bars(part, "x", VISIBLE if alone else None) if bars else {}),
         )
+    # Names that would take a phone's width stand above their dots, in a row that is as much higher.
+    long = max(map(len, map(str, names)), default=0) > LONGEST_BESIDE
+    row = max(30, 11 * len(groups) + 8) + 13 * long
     # Each name of the legend may take a line of its own on a phone.
-    figure.update_layout(title=title, height=150 + 34 * len(names) + 12 * table[group].nunique(), showlegend=not alone)
-    figure.update_layout(legend_y=-65 / (34 * len(names) + 60))
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    figure.update_layout(title=title, height=130 + row * len(names) + 14 * len(groups), showlegend=not alone)
+    figure.update_layout(scattermode="group", scattergap=0.3 + 0.3 * long, legend_y=-55 / (row * len(names) + 60))
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], range=[-0.6, len(names) - 0.4])
+    if long:
+        figure.update_yaxes(ticklabelposition="inside top", tickfont_size=11)
     figure.update_xaxes(tickformat=".0%" if share else "+.0%", zeroline=not share)
     return figure
 
@@ -241,7 +252,8 @@ def face_maps(
             figure.add_scatter(
                 x=outline[:, 0], y=outline[:, 1], mode="markers", marker=points, hoverinfo="skip", row=row, col=column
             )
-    figure.update_layout(LAYOUT, title=title, height=90 + 190 * sides[0], showlegend=False, margin_t=80)
+    side = min(190, (PHONE if upright else 860) / sides[1])  # no gaps between square maps
+    figure.update_layout(LAYOUT, title=title, height=round(90 + side * sides[0]), showlegend=False, margin_t=80)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")
     for number in range(1, len(maps) * len(titles) + 1):  # square, however wide the page is
@@ -277,6 +289,7 @@ def cost_scatter(table: pd.DataFrame, x: str, x_title: str, title: str) -> go.Fi
             ],  # below a point that is right above it
             name=str(kind),
             marker={"size": 11, "color": [color_of(name, 7) for name in part["model"]], "symbol": symbol},
+            opacity=1 if "text" in mode else 0.6,  # what the figure is about stands before the rest
             hovertemplate=f"%{{text}}, {kind}: %{{y:.1%}} at %{{x:.3g}}<extra></extra>",
             **error_bars(part, "y", VISIBLE),
         )

@@ -13,22 +13,24 @@ def value_text(row: pd.Series, share: bool = True, signed: bool = False) -> str:
     return text
 
 
-def ends(table: pd.DataFrame, names: list[str], what: str, share: bool = True, signed: bool = False) -> str:
+def ends(table: pd.DataFrame, names: list[str], what: str = "", share: bool = True, signed: bool = False) -> str:
     """
-    The highest and the lowest entry of a chart: `accuracy: highest gimefive, RAF-DB, 90.0 % [88.8, 91.2]; lowest …`.
+    The highest and the lowest entry of a chart: `Highest: gimefive, RAF-DB, 90.0 % [88.8, 91.2]; lowest: …`.
 
     Args:
         table: columns `names` and value, perhaps low and high.
         names: the columns that say which entry it is.
-        what: the measure.
+        what: the measure, where the chart's title does not say it.
         share: values are shares, else plain numbers.
         signed: values are differences.
     """
     known = table.dropna(subset=["value"])
+    start = f"{what}, " if what else ""
     if not len(known):
-        return f"{what}: no values"
+        return f"{start}no values."
     told = []
     for word, position in (("highest", known["value"].idxmax()), ("lowest", known["value"].idxmin())):
         row = known.loc[position]
-        told.append(f"{word} {', '.join(str(row[name]) for name in names)}, {value_text(row, share, signed)}")
-    return f"{what}: {'; '.join(told if len(known) > 1 else told[:1])}. {len(known)} entries."
+        entry = ", ".join(str(row[name]).replace("<br>", " ") for name in names)
+        told.append(f"{word}: {entry}, {value_text(row, share, signed)}")
+    return f"{start}{'; '.join(told if len(known) > 1 else told[:1])}."

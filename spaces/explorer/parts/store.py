@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -82,23 +83,29 @@ def choose_tested(store: Store, default: str = "raf-db") -> tuple[str, str]:
     return model, choose_corpus(corpora, default=default)
 
 
-def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str, alt: str) -> None:
-    """The chart, what its numbers are out of, and buttons for its data and for itself; `alt` says what it shows."""
+def show_chart(figure: go.Figure, data: pd.DataFrame, key: str, note: str, finding: str) -> None:
+    """The chart under its title and what it shows, which those read who do not see it; what its numbers are out of."""
     title, _, below = figure.layout.title.text.partition("<br>")
-    st.markdown(f"**{title}**" + (f"  \n:small[{re.sub('<.*?>', '', below)}]" if below else ""))
+    finding = finding[:1].upper() + finding[1:]
+    st.markdown(f"**{title}**  \n{finding}" + (f"  \n:small[{re.sub('<.*?>', '', below)}]" if below else ""))
     # The title above stays out of the chart, where it would be cut on a phone; the chart that is downloaded has it.
     shown = go.Figure(figure).update_layout(title_text="", margin_t=figure.layout.margin.t - 30)
     shown.update_layout(height=figure.layout.height and figure.layout.height - 30)
-    st.plotly_chart(shown, key=f"chart-{key}", config={"displayModeBar": False}, alt=alt)
+    st.plotly_chart(shown, key=f"chart-{key}", config={"displayModeBar": False}, alt=f"{title}. {finding}")
     st.caption(note)
     with st.container(horizontal=True):
         download_table(data, key)
-        # Callables: made when somebody clicks, not on every page.
-        page = partial(figure.to_html, include_plotlyjs="cdn")
-        st.download_button("Chart (HTML)", page, f"{key}.html", "text/html", key=f"html-{key}", on_click="ignore")
+        # A callable: made when somebody clicks, not on every page.
+        offer("Chart (HTML)", partial(figure.to_html, include_plotlyjs="cdn"), f"{key}.html", "text/html")
 
 
 def download_table(data: pd.DataFrame, key: str) -> None:
     """A button for the numbers of a chart or table."""
-    text = partial(data.to_csv, index=False)
-    st.download_button("Data (CSV)", text, f"{key}.csv", "text/csv", key=f"csv-{key}", on_click="ignore")
+    offer("Data (CSV)", partial(data.to_csv, index=False), f"{key}.csv", "text/csv")
+
+
+def offer(label: str, content: Callable[[], str], name: str, kind: str) -> None:
+    """A button for a file that is made at the click."""
+    key = "-".join(reversed(name.rsplit(".", 1)))
+    icon = ":material/download:"
+    st.download_button(label, content, name, kind, key=key, on_click="ignore", type="tertiary", icon=icon)

@@ -50,8 +50,8 @@ show_chart(
     table,
     f"calibration-{model}-{corpus}",
     f"{len(frame):,} images in {len(table)} of 15 bins; 95 % bootstrap intervals of the share that is right.",
-    f"reliability of {model}: expected calibration error {percent_text(error, n=False)}; the largest bin, "
-    f"{largest.n:,.0f} images, is {largest.confidence:.1%} sure and {largest.value:.1%} right.",
+    f"Expected calibration error {percent_text(error, n=False)}; the largest bin, {largest.n:,.0f} images, is "
+    f"{largest.confidence:.1%} sure and {largest.value:.1%} right.",
 )
 confidence = probabilities.max(1)
 thresholds = np.linspace(0, 0.95, 96)
@@ -65,11 +65,11 @@ abstain = pd.DataFrame(
 )
 st.subheader("If it may abstain")
 show_chart(
-    risk_coverage(abstain, model_threshold(model), "risk against coverage: fewer answers, fewer wrong ones"),
+    risk_coverage(abstain, model_threshold(model), "risk against coverage"),
     abstain,
     f"abstention-{model}-{corpus}",
     f"Answers whose confidence is below a threshold are not given. Out of {len(frame):,} images.",
-    f"risk against coverage: of all answers {1 - right.mean():.1%} are wrong, of the surer half "
+    f"Of all answers {1 - right.mean():.1%} are wrong, of the surer half "
     f"{1 - right[np.argsort(-confidence)[: len(right) // 2]].mean():.1%}.",
 )
 with st.expander("As a table"):
@@ -84,5 +84,5 @@ show_chart(
     table,
     f"calibration-errors-{corpus}",
     f"95 % bootstrap intervals; {table['n'].max():,} images.",
-    ends(table, ["model"], "expected calibration error"),
+    ends(table, ["model"]),
 )

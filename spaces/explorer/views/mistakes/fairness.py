@@ -54,7 +54,7 @@ def show_groups(title: str, frame: pd.DataFrame, groups: dict[str, object], key:
         difference, p = cached_test(right, first, clusters)
         verdict = "a difference" if p < 0.05 else "it may be chance"
         note += f" Difference {100 * difference:+z.1f} points, permutation test p = {p:.3f}: {verdict}."
-    show_chart(dot_plot(table, "subgroup", "metric", title), table, key, note, ends(table, ["subgroup"], title))
+    show_chart(dot_plot(table, "subgroup", "metric", title), table, key, note, ends(table, ["subgroup"]))
 
 
 tfeid = aligned_predictions(store, model, ["tfeid"])

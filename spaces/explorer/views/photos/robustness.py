@@ -102,7 +102,7 @@ show_chart(
     curves,
     f"robustness-{model}",
     note + "; 95 % bootstrap intervals.",
-    ends(curves[curves["strength"] == 5], ["corruption"], f"{model} at strength 5"),
+    ends(curves[curves["strength"] == 5], ["corruption"], "at strength 5"),
 )
 hardest = curves[curves["strength"] == 5].sort_values("value")
 st.markdown("At strength 5 of 5: " + "; ".join(f"**{r['corruption']}** {value_text(r)}" for _, r in hardest.iterrows()))
@@ -116,5 +116,5 @@ if len(models) > 1:
         means,
         "robustness-models",
         "Mean over the corruptions that the store has; 95 % bootstrap intervals over images; n counts images.",
-        ends(means[means["strength"] == 5], ["model"], "mean accuracy at strength 5"),
+        ends(means[means["strength"] == 5], ["model"], "at strength 5"),
     )

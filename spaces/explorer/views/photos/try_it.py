@@ -55,7 +55,7 @@ def show_scores(table: pd.DataFrame, found: int) -> None:
         st.markdown(f"**Face {number} of {found}.** " + "; ".join(f"{m}: **{a}**" for m, a in answers.items()))
         points = part.rename(columns={"score": "value"})
         chart = dot_plot(points, "expression", "model", f"face {number}: score of each expression")
-        alt = ends(points, ["model", "expression"], f"scores of face {number}")
+        alt = ends(points, ["model", "expression"])
         note = f"Scores of one model add up to 100 %; one photo has no interval. {loaded_text(list(answers.index))}."
         show_chart(chart, part, f"face-{number}-{points['model'].nunique()}", note, alt)
 

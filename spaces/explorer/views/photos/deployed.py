@@ -52,7 +52,7 @@ def show_way(store: Store, corpus: str) -> None:
         "with fewer was scored on a part, as the data say. Peers get the same crops, restricted to the six classes."
     )
     figure = dot_plot(table, "model", "way", title)
-    show_chart(figure, table, f"deployed-{corpus}", note, ends(table, ["model", "way"], title))
+    show_chart(figure, table, f"deployed-{corpus}", note, ends(table, ["model", "way"]))
 
 
 def show_hard(store: Store, model: str) -> None:
@@ -73,7 +73,7 @@ def show_hard(store: Store, model: str) -> None:
     title = f"{model}: RAF-DB's faces in a scene"
     note = f"95 % Wilson intervals; {hard['images'].min():,} images a row, those of RAF-DB's test split."
     figure = dot_plot(table, "face", "what", title)
-    show_chart(figure, table, f"hard-{model}", note, ends(table[table["what"] != "found"], ["face"], title))
+    show_chart(figure, table, f"hard-{model}", note, ends(table[table["what"] != "found"], ["face"], "found and right"))
 
 
 def show_poses(store: Store, model: str) -> None:
@@ -90,7 +90,7 @@ def show_poses(store: Store, model: str) -> None:
         f"95 % Wilson intervals, faces in brackets. Test faces of {posed_corpora(store)}; angles estimated from the "
         "landmarks."
     )
-    show_chart(dot_plot(table, "head", "pose", title), table, f"poses-{model}", note, ends(table, ["head"], title))
+    show_chart(dot_plot(table, "head", "pose", title), table, f"poses-{model}", note, ends(table, ["head"]))
 
 
 def show_confidence(store: Store, model: str) -> None:
@@ -114,7 +114,7 @@ def show_confidence(store: Store, model: str) -> None:
         "confidence does not hold."
     )
     figure = dot_plot(table, "kind", "measure", title)
-    show_chart(figure, kinds, f"confidence-{model}", note, ends(table, ["kind", "measure"], title))
+    show_chart(figure, kinds, f"confidence-{model}", note, ends(table, ["kind", "measure"]))
     with st.expander("As a table"):
         percent = st.column_config.NumberColumn(format="percent")
         columns = dict.fromkeys(("accuracy", "confidence", "error", "best_error"), percent)

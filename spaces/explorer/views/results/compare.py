@@ -64,7 +64,7 @@ show_chart(
     "95 % bootstrap intervals over images. Images per class: "
     + ", ".join(f"{name} {n:,}" for name, n in table.groupby("class", sort=False)["n"].first().items())
     + ".",
-    ends(table, ["class", "model"], "recall"),
+    ends(table, ["class", "model"]),
 )
 st.subheader("Where they differ")
 differs = right_a != right_b

@@ -31,7 +31,7 @@ def show_shares(shares: pd.DataFrame, names: dict[str, str], title: str, key: st
     points = shares.assign(row=rows, who=shares["compared"].map(names), value=shares["share"])
     figure = dot_plot(points, "row", "who", title)
     note = f"{about} Images in brackets; 95 % Wilson intervals."
-    show_chart(figure, shares, f"{key}-{model}", note, ends(points, ["row", "who"], title))
+    show_chart(figure, shares, f"{key}-{model}", note, ends(points, ["row", "who"]))
 
 
 st.subheader("FER2013, by FER+'s annotators")

@@ -43,5 +43,5 @@ show_chart(
     part,
     f"training-{model}-{metric}",
     note,
-    ends(part[part["step"] == part["step"].max()], ["corpus"], f"{model}: {metric} at the last step", share),
+    ends(part[part["step"] == part["step"].max()], ["corpus"], "at the last step", share),
 )

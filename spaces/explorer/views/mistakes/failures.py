@@ -172,7 +172,7 @@ def show_shares(table: pd.DataFrame, title: str, key: str) -> None:
     shares = shares.sort_values("value", ascending=False)
     sizes = ", ".join(f"{row.label} {row.n:,}" for row in shares.itertuples())
     note = f"95 % bootstrap intervals. Test images per label: {sizes}."
-    show_chart(dot_plot(shares, "label", "measure", title), shares, key, note, ends(shares, ["label"], title))
+    show_chart(dot_plot(shares, "label", "measure", title), shares, key, note, ends(shares, ["label"]))
 
 
 store = start_page("Failures", "What the model gets wrong, how sure it was, and what it looked at.")

@@ -58,7 +58,7 @@ def show_crossed(table: pd.DataFrame, name: str, key: str, leak_free: bool) -> N
     title, high = f"{name} in {unit}, six classes", 1.0 if share else float(table["value"].max())
     note = "In each cell the value, its 95 % bootstrap interval (over subjects too, where the corpus tells them) and "
     note += "the number of test images n." + (" Test images with a twin in a training split are left out." * leak_free)
-    alt = ends(table, ["trained on", "tested on"], f"{title}, trained on and tested on", share)
+    alt = ends(table, ["trained on", "tested on"], share=share)
     with st.container(key=f"wide-{key}"):
         figure = heat_map(cells[0], cells[1].fillna(""), title, "tested on", "trained on", high=high)
         show_chart(figure, table, f"{key}-{METRICS[name]}", note, alt)
@@ -95,7 +95,7 @@ if runs is not None and (of_study := runs[runs["model"].isin(kinds.get(TRAINED, 
 st.subheader("Beside the published figures")
 side = beside_published(store)
 stop_without(len(side) > 0, "The store has no published cross-dataset figures.")
-points = side.assign(pair=side["trained"] + "<br>→ " + side["tested"])
+points = side.assign(pair=side["trained"] + " → " + side["tested"])
 title = "accuracy, trained on → tested on"
 figure = dot_plot(points, "pair", "source", title, quoted=[PUBLISHED])
 slides = store.published[store.published["publication"].str.contains(SLIDES)]
@@ -105,7 +105,7 @@ note = (
     "unpublished size, without intervals. Filled: ours with 95 % intervals, six classes, our test splits. The "
     "differences compare recipes and splits, so they say little about either."
 )
-show_chart(figure, points, "published-cross-dataset", note, ends(side, ["trained", "tested", "source"], title))
+show_chart(figure, points, "published-cross-dataset", note, ends(side, ["trained", "tested", "source"]))
 with st.expander("As a table"):
     wide = side.pivot_table(index=["trained", "tested"], columns="source", values="value", sort=False)
     percent = st.column_config.NumberColumn(format="percent")

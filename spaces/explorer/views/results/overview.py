@@ -3,7 +3,7 @@
 import streamlit as st
 from parts.charts import cost_scatter, dot_plot
 from parts.leaderboard import METRICS, cost_table, leaderboard, metric_table, spot_links
-from parts.sentences import ends
+from parts.sentences import ends, value_text
 from parts.store import choose, choose_model, download_table, show_chart, start_page
 
 from evaluation.analyses.weak_spots import LEAST_IMAGES, weak_spots
@@ -58,9 +58,10 @@ if costs is not None:
             f"95 % bootstrap intervals, {points['n'].max():,.0f} images (of fewer in a scene, where the data say so). "
             f"Processor time of one thread, one face, without finding it: {how}."
         )
-        alt = ends(points, ["model", "kind"], f"accuracy on RAF-DB against {cost_name}")
-        alt += " " + ends(points.assign(value=points[cost]), ["model"], cost_name or "", share=False)
-        show_chart(cost_scatter(points, cost, cost_name or "", title), points, f"cost-{cost}", note, alt)
+        named = points[points["kind"] == "aligned crops"].sort_values(cost)
+        finding = "; ".join(f"{r['model']} {value_text(r)} at {r[cost]:.3g}" for _, r in named.iterrows())
+        finding = f"{cost_name}, of crops: {finding}."
+        show_chart(cost_scatter(points, cost, cost_name or "", title), points, f"cost-{cost}", note, finding)
 
 st.subheader(f"Where {model} is weakest")
 facts = store.models[model]
@@ -85,7 +86,7 @@ if len(table):
     title = f"{metric_name}, six classes, {subset} test images"
     figure = dot_plot(table, "test split", "model", title)
     note = f"95 % bootstrap intervals. Images per test split: {sizes}. Seven-class peers are restricted to the six."
-    show_chart(figure, table, f"overview-{metric}-{subset}", note, ends(table, ["model", "test split"], title))
+    show_chart(figure, table, f"overview-{metric}-{subset}", note, ends(table, ["model", "test split"]))
 else:
     st.info(
         f"No model has figures for {subset} test images yet; evaluation/results/leaked_test_images.csv names the leaks."

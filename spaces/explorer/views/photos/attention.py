@@ -40,7 +40,7 @@ else:
     title = f"{model}: insertion − deletion, higher is more faithful"
     figure = dot_plot(bars, "method", "kind", title)
     note = f"Mean over {bars['n'].max():,} test images, 95 % intervals. Baselines know nothing of the model."
-    show_chart(figure, bars, f"faithfulness-{model}", note, ends(bars, ["method"], title))
+    show_chart(figure, bars, f"faithfulness-{model}", note, ends(bars, ["method"]))
     with st.expander("What each method is worth, in words", expanded=True):
         st.markdown("\n".join(f"- **{row.method}**: {row.verdict}" for row in part.itertuples()))
     curves = store.extras.get("faithfulness_curves")
@@ -54,7 +54,7 @@ else:
         halfway = chosen[chosen["fraction"].sub(0.5).abs() == chosen["fraction"].sub(0.5).abs().min()]
         best = part["method"].head(MOST_LINES).tolist()  # by what the table above says
         figure = lines(chosen, "fraction", "method", title, "probability", first=best)
-        show_chart(figure, chosen, f"{kind}-{model}", note, ends(halfway, ["method"], f"{title}, halfway"))
+        show_chart(figure, chosen, f"{kind}-{model}", note, ends(halfway, ["method"], "halfway"))
 
 st.subheader("Where the maps lie")
 if shares is None:
@@ -75,7 +75,7 @@ methods = ", ".join(sorted(part["method"].unique()))
 figure = heat_map(*tables, f"{looked}: share of the heat in each region ({methods})", "region", "emotion (images)", 0.6)
 areas = ", ".join(f"{r} {100 * a:.0f} %" for r, a in part.groupby("region", sort=False)["area"].mean().items())
 note = "Mean over the images in brackets, 95 % intervals. Share of the area, which chance would give: " + areas + "."
-alt = ends(part.rename(columns={"share": "value"})[["row", "region", "value"]], ["row", "region"], "share of the heat")
+alt = ends(part.rename(columns={"share": "value"})[["row", "region", "value"]], ["row", "region"])
 data = part.drop(columns=["text", "row"])
 with st.container(key="wide-shares"):
     show_chart(figure, data, f"attention-{looked}-{corpus}", note, alt)
@@ -136,7 +136,10 @@ flat = pd.concat(
 )
 note = "Faces laid over each other by eyes and mouth; dots: the mean face. Images with landmarks: " + "; ".join(notes)
 note += ". In a difference red is more heat for the first model. Intervals stand at the region shares above."
-alt = f"{title}: {'; '.join(maps)}; what they show is in the region shares above"
+most = (
+    part[(part["region"] != "background") & (part["emotion"] != "all")].sort_values("share").groupby("emotion").tail(1)
+)
+alt = "Most heat: " + "; ".join(f"{r.emotion} {r.region} {r.share:.0%}" for r in most.itertuples()) + "."
 for width in ("wide", "narrow"):
     with st.container(key=f"{width}-maps"):
         landmarks = found[looked]["landmarks"]
@@ -154,9 +157,7 @@ means = {
 alike = likeness_table(means)
 stop_without(len(alike) > 0, "There are no two networks whose training corpora alone differ and whose maps are known.")
 told = likeness_sentence(alike)
-st.markdown(
-    f"Networks of one architecture, from the same weights, trained for as many steps on one corpus or another: {told}"
-)
+st.markdown("Networks of one architecture, from the same weights, trained for as many steps on one corpus or another.")
 title = "trained on one corpus or another: average map of each emotion, on " + ", ".join(title_of(c) for c in chosen)
 images = "; ".join(f"{name} {total.sum():,}" for name, (_, total) in means.items())
 note = (
@@ -168,4 +169,4 @@ maps = {name: mean for name, (mean, _) in means.items()}
 for width in ("wide", "narrow"):
     with st.container(key=f"{width}-trained-maps"):
         figure = face_maps(maps, list(EMOTIONS), landmarks, title, upright=width == "narrow")
-        show_chart(figure, alike, f"maps-alike-{corpus}-{width}", note, f"{title}: {'; '.join(maps)}. {told}")
+        show_chart(figure, alike, f"maps-alike-{corpus}-{width}", note, told)

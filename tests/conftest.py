@@ -1,6 +1,7 @@
 """Shared fixtures: tiny random models, the public-domain photo, the real corpora where they are."""
 
 import os
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -141,6 +142,18 @@ def make_tiny_checkpoint(folder: Path) -> Path:
     GiMeFiveForImageClassification(config).eval().save_pretrained(folder / "tiny")
     GiMeFiveImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder / "tiny")
     return folder / "tiny"
+
+
+@pytest.fixture
+def small_files():
+    """A limit on the size of files makes the same system calls fail as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="session")

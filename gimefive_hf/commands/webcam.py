@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -92,49 +93,50 @@ def run(args: argparse.Namespace) -> int:
     explain = None if args.no_heat_map else "grad-cam"
     fer = ExpressionRecognizer(load_predictor(**model_options(args), explain=explain))
     camera = LatestFrame(args.camera)
-    show = recorder(Path(args.record)) if args.record else window()
     shown = 0
     started = time.monotonic()
     try:
-        for result in watch(fer, camera, explain=explain, landmarks=args.landmarks, batch_size=1):
-            if args.seconds is not None and result.frame.time > args.seconds:
-                break
-            assert result.frame.image is not None
-            if not show(draw_people(result.frame.image, result.people), result.frame.time):
-                break
-            shown += 1
+        with recorder(Path(args.record)) if args.record else window() as show:
+            for result in watch(fer, camera, explain=explain, landmarks=args.landmarks, batch_size=1):
+                if args.seconds is not None and result.frame.time > args.seconds:
+                    break
+                assert result.frame.image is not None
+                if not show(draw_people(result.frame.image, result.people), result.frame.time):
+                    break
+                shown += 1
     except KeyboardInterrupt:
         pass
     finally:
         camera.close()
-        show(None, 0.0)
     rate = shown / max(time.monotonic() - started, 1e-9)
     print(f"{shown} frames shown of {camera.grabbed}, {rate:.1f} per second", file=sys.stderr)
     return 0
 
 
-# Takes a frame and its time and tells whether to go on; None ends it.
-Show = Callable[[NDArray[np.uint8] | None, float], bool]
+# Takes a frame and its time and tells whether to go on.
+Show = Callable[[NDArray[np.uint8], float], bool]
 
 
-def recorder(path: Path) -> Show:
+@contextmanager
+def recorder(path: Path) -> Iterator[Show]:
     """Writes the frames; the file appears when it is whole."""
     writer: VideoWriter | None = None
 
-    def show(image: NDArray[np.uint8] | None, seconds: float) -> bool:
+    def show(image: NDArray[np.uint8], seconds: float) -> bool:
         nonlocal writer
-        if image is None:
-            if writer is not None:
-                writer.close()
-            return False
         writer = writer or VideoWriter(path, image.shape[1], image.shape[0])
         writer.write(image, seconds)
         return True
 
-    return show
+    try:
+        yield show
+    finally:
+        if writer is not None:
+            writer.close()
 
 
-def window() -> Show:
+@contextmanager
+def window() -> Iterator[Show]:
     """A window of Tk, which comes with Python. Raises ValueError where there is no screen."""
     try:
         import tkinter
@@ -142,9 +144,7 @@ def window() -> Show:
         from PIL import Image, ImageTk
 
         root = tkinter.Tk()
-    except (ImportError, RuntimeError) as error:
-        raise ValueError(f"cannot open a window ({error}); use --record OUT.mp4 or `gimefive demo`") from None
-    except Exception as error:  # tkinter.TclError, which exists only where tkinter does
+    except Exception as error:  # also tkinter.TclError, which exists only where tkinter does
         raise ValueError(f"cannot open a window ({error}); use --record OUT.mp4 or `gimefive demo`") from None
     root.title("GiMeFive: q or Esc to end")
     label = tkinter.Label(root)
@@ -154,14 +154,14 @@ def window() -> Show:
     for key in ("q", "<Escape>"):
         root.bind(key, lambda _event: ended.append(True))
 
-    def show(image: NDArray[np.uint8] | None, seconds: float) -> bool:
-        if image is None:
-            root.destroy()
-            return False
+    def show(image: NDArray[np.uint8], seconds: float) -> bool:
         picture = ImageTk.PhotoImage(Image.fromarray(image))
         label.configure(image=picture)
         label.image = picture  # type: ignore[attr-defined]  # Tk keeps no reference of its own
         root.update()
         return not ended
 
-    return show
+    try:
+        yield show
+    finally:
+        root.destroy()

@@ -1,9 +1,9 @@
 """The network as an ONNX file for onnxruntime, in fp32 or int8, with all that is needed to use it in its metadata."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..explain.cam import cam_obstacle, linear_weights
 from ..explain.layers import reshape_transform
 from ..modeling_gimefive import GiMeFiveForImageClassification
-from ..tables import beside, check_output
+from ..tables import check_output, whole_file
 from ..version import __version__
 from .half_weights import store_half
 from .torch_predictor import TorchPredictor
@@ -66,19 +66,12 @@ def export_onnx(
     model = predictor.model
     side = model.config.image_size
     example = torch.zeros(2, model.config.num_channels, side, side)
-    part = beside(output)
-    scratch = part.with_suffix(".fp32")
-    try:
-        network = ExportedNetwork(model, example)
-        write_graph(network, example, part)
+    with whole_file(output) as part, TemporaryDirectory() as scratch:
+        plain = part if calibration is None else Path(scratch) / "fp32.onnx"
+        write_graph(ExportedNetwork(model, example), example, plain)
         if calibration is not None:
-            os.replace(part, scratch)
-            quantize(scratch, part, calibration)
+            quantize(plain, part, calibration)
         finish(part, predictor, "fp32" if calibration is None else "int8")
-        os.replace(part, output)
-    finally:
-        for path in (part, scratch):
-            path.unlink(missing_ok=True)
 
 
 def write_graph(network: ExportedNetwork, example: Tensor, path: Path) -> None:
@@ -100,7 +93,8 @@ def write_graph(network: ExportedNetwork, example: Tensor, path: Path) -> None:
 
 def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDArray[np.float32]]]) -> None:
     """
-    Static quantisation of convolutions and linear layers: weights int8 per channel, activations uint8 per tensor.
+    Static quantisation of convolutions and linear layers: weights int8 per channel, activations uint8 per tensor. It
+    leaves a file beside `source`.
 
     Uint8 times int8 is what the processors' dot-product instructions take. Processors without them add two such
     products in 16 bits, where weights of 8 bits overflow; those of 7 bits (`reduce_range`) cannot, so that the file
@@ -126,23 +120,20 @@ def quantize(source: Path, target: Path, calibration: Callable[[], Iterator[NDAr
             batch = next(self._batches, None)
             return None if batch is None else {"pixel_values": batch}
 
-    prepared = target.with_suffix(".prepared")
-    try:
-        quant_pre_process(str(source), str(prepared))
-        quantize_static(
-            str(prepared),
-            str(target),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Relu"],
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-    finally:
-        prepared.unlink(missing_ok=True)
+    prepared = source.with_suffix(".prepared")
+    quant_pre_process(str(source), str(prepared))
+    quantize_static(
+        str(prepared),
+        str(target),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "Relu"],
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
 
 
 def finish(path: Path, predictor: TorchPredictor, precision: str) -> None:

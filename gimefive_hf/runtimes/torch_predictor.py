@@ -84,11 +84,7 @@ class TorchPredictor:
     def logits(self, inputs: NDArray[np.float32], average_views: bool = True) -> NDArray[np.float32]:
         """Float32 (n, classes), already divided by the temperature."""
         with torch.inference_mode(), self._casting():
-            values = self._on_device(inputs)
-            logits = self.model.classify(values)[0]
-            if average_views:
-                logits = self.model.average_views(logits, values)
-        return logits.float().cpu().numpy()
+            return self._pass(self._on_device(inputs), average_views)[0].float().cpu().numpy()
 
     def predict(self, inputs: NDArray[np.float32], average_views: bool = True) -> NDArray[np.float32]:
         return torch.from_numpy(self.logits(inputs, average_views)).softmax(-1).numpy()
@@ -100,9 +96,7 @@ class TorchPredictor:
         check_method(self, method)
         with torch.inference_mode(), self._casting():
             values = self._on_device(inputs)
-            logits, features = self.model.classify(values)
-            if average_views:
-                logits = self.model.average_views(logits, values)
+            logits, features = self._pass(values, average_views)
             scores = logits.float().softmax(-1).cpu().numpy()
             targets = scores.argmax(1).tolist()
             # Grad-CAM of "conv" networks reads a finer map than CAM does
@@ -129,6 +123,11 @@ class TorchPredictor:
         before = torch.get_num_threads()  # of this thread: OpenMP keeps a number for each
         torch.set_num_threads(count)
         return before
+
+    def _pass(self, values: Tensor, average_views: bool) -> tuple[Tensor, Any]:
+        """Logits, and the feature extractor's output for the images as they are."""
+        logits, features = self.model.classify(values)
+        return self.model.average_views(logits, values) if average_views else logits, features
 
     def _on_device(self, inputs: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(inputs).to(self.model.device, self.model.dtype)

@@ -129,18 +129,6 @@ def test_the_outputs_folder_removed_during_a_run(tmp_path, fer, name):
         )
 
 
-@pytest.fixture
-def small_files():
-    """A limit on the size of files makes the same system calls fail as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("name", ["s.csv", "s.parquet"])
 def test_a_disk_that_fills(tmp_path, small_files, capsys, name):
     """First within the journal, then within the table: one line each, nothing half, and with room it is finished."""

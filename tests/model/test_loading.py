@@ -61,6 +61,7 @@ def test_the_command_says_it_in_one_line(whole, tmp_path, capsys):
     assert "Traceback" not in "".join(error)
 
 
-def test_a_name_that_is_none_is_told_those_that_are(capsys):
-    assert main(["predict", "--model", "gimefiv", "a.jpg"]) == 2
-    assert "no model 'gimefiv': expected one of gimefive, gimefive-7, gimefive-fast, " in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["gimefiv", "no/such-model"])
+def test_a_name_that_is_none_is_told_those_that_are(capsys, name):
+    assert main(["predict", "--model", name, "a.jpg"]) == 2
+    assert f"no model '{name}': expected one of gimefive, gimefive-7, gimefive-fast, " in capsys.readouterr().err

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from gimefive_hf import EMOTIONS, from_pretrained
 from gimefive_hf.cli import main
@@ -25,6 +27,8 @@ from gimefive_hf.video.files import VideoFrame, VideoReader, VideoWriter
 from gimefive_hf.video.overlay import draw_people
 from gimefive_hf.video.timeline import timeline_figure
 from tests.cases.video_cases import face_photo, moving_face, save_tiny, tiny_recognizer, write_clip
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +167,7 @@ def test_smoothed_around_each_moment_unless_asked_otherwise(tmp_path, fer, clip)
 
 
 def test_a_file_that_is_cut_is_said_to_be(tmp_path, fer):
-    example = Path(__file__).parents[2] / "spaces" / "demo" / "examples" / "changing_face.mp4"
+    example = ROOT / "spaces" / "demo" / "examples" / "changing_face.mp4"
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(example.read_bytes()[:100_000])
     summary = annotate_video(fer, cut, timeline=tmp_path / "t.csv", every=10)
@@ -268,13 +272,8 @@ def test_forty_faces(fer):
 
 def test_a_broken_frame_is_reported_and_passed(tmp_path, fer):
     source = write_clip(tmp_path / "in.avi", moving_face(10, 160, 120), codec="mjpeg")
-    with av.open(str(source)) as container:
-        wanted = [p for p in container.demux(container.streams.video[0]) if p.size][4]
-        place, size = wanted.pos, wanted.size
-    data = bytearray(source.read_bytes())
-    start = bytes(data).index(bytes(wanted), max(0, place - 64))
-    data[start : start + size] = b"\x00" * size
-    source.write_bytes(data)
+    wanted = packets(source, "video")[4]
+    source.write_bytes(source.read_bytes().replace(wanted, bytes(len(wanted)), 1))
     summary = annotate_video(fer, source, tmp_path / "out.mp4", tmp_path / "t.csv")
     assert summary.broken == 1
     assert "broken frame" in summary.errors[0]
@@ -308,8 +307,6 @@ def bad_inputs(folder: Path) -> dict[str, str]:
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     (folder / "whole.mp4").unlink()
     (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n")
-    from PIL import Image
-
     Image.fromarray(face_photo()).save(folder / "photo.png")
     return {
         "text.mp4": "not a video",
@@ -408,7 +405,7 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path, model):
     source = write_clip(tmp_path / "in.mp4", moving_face(60) * 20)
     call = [sys.executable, "-m", "gimefive_hf.cli", "video", str(source), "-o", str(tmp_path / "out.mp4")]
     call += ["--model", str(model), "--timeline", str(tmp_path / "t.csv")]
-    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     while process.poll() is None and not list(tmp_path.glob(".out.*")):
         time.sleep(0.02)
     time.sleep(1)
@@ -422,8 +419,6 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path, model):
 
 
 def test_prefetch_keeps_order_passes_errors_and_ends_its_thread():
-    import threading
-
     def numbers():
         yield from range(5)
         raise KeyError("six")
@@ -449,20 +444,10 @@ def test_the_writer_takes_nanoseconds(tmp_path):
 
 
 @pytest.mark.browser
-def test_chromium_plays_the_output(tmp_path, fer, clip):
-    from playwright.sync_api import sync_playwright
-
+def test_chromium_plays_the_output(tmp_path, fer, clip, browser):
     annotate_video(fer, clip, tmp_path / "out.mp4")
     (tmp_path / "page.html").write_text('<video id="v" src="out.mp4" muted autoplay></video>')
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto((tmp_path / "page.html").as_uri())
-        page.wait_for_function("document.getElementById('v').ended", timeout=60_000)
-        facts = page.evaluate(
-            "(() => {const v = document.getElementById('v'); return [v.videoWidth, v.duration, v.error]})()"
-        )
-        browser.close()
-    assert facts[0] == 320
-    assert facts[1] == pytest.approx(24 / 25, abs=0.1)
-    assert facts[2] is None
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_function("v.ended", timeout=60_000)
+    assert page.evaluate("[v.videoWidth, v.duration, v.error]") == [320, pytest.approx(24 / 25, abs=0.1), None]

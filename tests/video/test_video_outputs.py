@@ -1,6 +1,5 @@
 """What a video is written to, on a full disk and in a folder that goes away: one line, and nothing half."""
 
-import resource
 import shutil
 from pathlib import Path
 
@@ -19,15 +18,10 @@ def call(tmp_path_factory) -> list[str]:
 
 
 @pytest.mark.parametrize("names", [["o.mp4"], ["t.csv"], ["t.parquet"], ["o.mp4", "t.csv"]])
-def test_a_full_disk(call, tmp_path, capsys, names):
-    """A limit on the size of files makes the same system calls fail as a full disk does."""
+def test_a_full_disk(call, tmp_path, capsys, small_files, names):
     outputs = [word for name in names for word in ("-o" if name == "o.mp4" else "--timeline", str(tmp_path / name))]
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, hard))
-    try:
-        assert main([*call, *outputs]) == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    small_files(6000)
+    assert main([*call, *outputs]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error == f"gimefive video: {names[-1]} could not be written (File too large); make room and repeat the call"
     assert list(tmp_path.iterdir()) == []

@@ -31,6 +31,7 @@ from gimefive_hf.tables import whole_file
 from .corpora.crops import Crops, read_crops
 from .measuring.detections import Way, find_faces, to_tensor
 from .measuring.scenes import Scene, scene_seed
+from .script import Script
 
 WAYS = (Way(), Way(face=0))
 CORPORA = ("raf-db", "fer2013", "affectnet", "muxspace")
@@ -131,26 +132,23 @@ def with_detected(crops: Crops, folder: Path, corpus: str) -> Crops:
     return replace(crops, detected=cut, detected_at=at)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.detected_crops", __doc__, data=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the files that are made")
     parser.add_argument("--corpus", nargs="+", choices=corpora_with(train=True), default=CORPORA)
     parser.add_argument("--images", type=int, default=4500, help="of each corpus, searched at most")
     parser.add_argument("--cache", type=Path, help="folder of what was found")
-    args = parser.parse_args()
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for corpus in args.corpus:
-        try:
-            crops = read_crops(args.data, corpus, "train", grey=False)
-        except (ValueError, FileNotFoundError) as error:
-            print(f"training.detected_crops: {error}", file=sys.stderr)
-            return 2
+        crops = read_crops(args.data, corpus, "train", grey=False)
         cut, sources = cut_crops(crops, corpus, args.images, args.cache)
         with whole_file(args.out / f"{corpus}.safetensors") as part:
             save_file({"images": cut}, part, metadata={"sources": json.dumps(sources)})
         print(f"{corpus}: {len(cut)} of {len(crops)} faces cropped to {cut.shape[-1]} px", flush=True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from .corpora import CORPORA, SPLITS, CorpusError, get_corpus, prepare_corpus
 from .corpora.cache import Prepared, default_cache_dir, describe
 from .corpora.files import locate_corpus
+from .script import Script
 
 
 def describe_missing(name: str) -> str:
@@ -52,18 +53,19 @@ def prepare_all(data: Path, cache_dir: Path, names: list[str], strict: bool) -> 
     return int(failed)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.prepare", __doc__, data=True)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CORPORA)}; all by default")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
     parser.add_argument("--cache", type=Path, default=default_cache_dir(), help="folder of the caches (%(default)s)")
     parser.add_argument("--strict", action="store_true", help="any problem in a corpus is a failure")
-    args = parser.parse_args(arguments)
-    unknown = [name for name in args.names if name not in CORPORA]
-    if unknown:
-        parser.error(f"no corpus {', '.join(unknown)}; there are {', '.join(CORPORA)}")
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    if unknown := [name for name in args.names if name not in CORPORA]:
+        raise ValueError(f"no corpus {', '.join(unknown)}; there are {', '.join(CORPORA)}")
     if not args.data.is_dir():
-        parser.error(f"--data: no folder {args.data}")
+        raise ValueError(f"--data: no folder {args.data}")
     logging.getLogger("training.corpora").setLevel(logging.ERROR)  # the problems are printed here
     try:
         return prepare_all(args.data, args.cache, args.names, args.strict)

@@ -28,6 +28,7 @@ from transformers import logging as transformers_logging
 from gimefive_hf.tables import write_whole
 
 from .loop.settings import TrainingSettings, add_flags, by_todays_names, given_settings, make_settings, read_settings
+from .script import Script
 from .train import RunPaths, add_paths, paths_of, train
 
 SPACES_DIR = Path(__file__).parent / "search_spaces"
@@ -120,20 +121,15 @@ def search(base: TrainingSettings, space: dict[str, Any], paths: RunPaths, trial
     has failed; its reason stands in `search.csv`. Three failures in a row stop the search with the last one's error.
     """
     study = open_study(paths.out, space, grid, base.seed, trials)
-    failures = 0
+    before = len(study.trials)
 
     def objective(trial: optuna.Trial) -> float:
-        nonlocal failures
+        values = {key: suggest(trial, key, domain) for key, domain in space.items()}
         try:
-            score = run_trial(changed(base, {key: suggest(trial, key, domain) for key, domain in space.items()}), paths)
+            return run_trial(changed(base, values), paths)
         except (ValueError, FloatingPointError) as error:
             trial.set_user_attr("error", str(error))
-            failures += 1
-            if failures == 3:
-                raise RuntimeError(f"three trials in a row failed, the last with: {error}") from error
             raise
-        failures = 0
-        return score
 
     def finished() -> int:
         return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
@@ -141,6 +137,9 @@ def search(base: TrainingSettings, space: dict[str, Any], paths: RunPaths, trial
     while finished() < trials:
         study.optimize(objective, n_trials=1, catch=(ValueError, FloatingPointError))
         write_history(study, paths.out)
+        last = [trial.user_attrs.get("error") for trial in study.trials[before:][-3:]]
+        if len(last) == 3 and all(last):
+            raise ValueError(f"three trials in a row failed, the last with: {last[-1]}")
         if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
             break
     draw_history(study, paths.out / "search.png")
@@ -205,29 +204,25 @@ def draw_history(study: optuna.Study, path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="training.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Script("training.search", __doc__)
     add_paths(parser)
     parser.add_argument("--recipe", type=Path, required=True, help="settings file that every trial starts from")
     parser.add_argument("--space", type=Path, required=True, help="JSON file, or the name of one in search_spaces/")
     parser.add_argument("--trials", type=int, default=10, help="finished trials that the search ends with")
     parser.add_argument("--grid", action="store_true", help="try the choices' combinations instead of Bayesian search")
     add_flags(parser)
-    args = parser.parse_args(argv)
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures stand in search.csv
-    try:
-        base = read_settings(args.recipe, **given_settings(args))
-        study = search(base, read_space(args.space), paths_of(args), args.trials, args.grid)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"training.search: {error}", file=sys.stderr)
-        return 2
+    base = read_settings(args.recipe, **given_settings(args))
+    study = search(base, read_space(args.space), paths_of(args), args.trials, args.grid)
     print(f"best: trial {study.best_trial.number}, held-out score {study.best_value:.2f} %")
     for key, value in study.best_params.items():
         print(f"  {key}: {plain(value)}")
-    return 0
 
 
 if __name__ == "__main__":

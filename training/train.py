@@ -46,6 +46,7 @@ from .loop.trainer import ExpressionTrainer, training_arguments
 from .networks.catalogue import build_network, load_checkpoint, load_vgg16
 from .networks.widening import load_widened
 from .own_images import calibrate, compare, default_weights, prepare_own, settings_from
+from .script import Script
 
 TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
@@ -291,19 +292,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as `add_arguments`' flags say. Exit code 0, or 2 after one line on standard error."""
+    """Train as `add_arguments`' flags say; exit code 0. Raises ValueError and OSError for what a user must mend."""
     transformers_logging.set_verbosity_error()  # the Trainer's own warnings are about things decided here
     transformers_logging.disable_progress_bar()
+    settings, paths = settings_and_paths(args)
     try:
-        settings, paths = settings_and_paths(args)
         record = train(settings, paths)
-        if args.push_to and PartialState().is_main_process:
-            from gimefive_hf.publishing.models import push
+    except FloatingPointError as error:
+        raise ValueError(error) from error
+    if args.push_to and PartialState().is_main_process:
+        from gimefive_hf.publishing.models import push
 
-            print(push(paths.out / "model", args.push_to, private=args.private))
-    except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
-        print(f"{'gimefive train' if hasattr(args, 'command') else 'training.train'}: {error}", file=sys.stderr)
-        return 2
+        print(push(paths.out / "model", args.push_to, private=args.private))
     if PartialState().is_main_process:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
         if args.images:
@@ -331,11 +331,9 @@ def settings_and_paths(args: argparse.Namespace) -> tuple[TrainingSettings, RunP
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="training.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Script("training.train", __doc__)
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return parser.run(run, argv)
 
 
 if __name__ == "__main__":

@@ -267,8 +267,7 @@ def test_prepare_command(tmp_path, capsys):
     assert prepare_main(["--data", str(data), "--cache", str(cache), "--strict"]) == 1
     assert prepare_main(["--data", str(data), "--cache", str(cache), "--strict", "raf-db"]) == 0
     assert prepare_main(["--data", str(data), "--cache", str(cache), "tfeid"]) == 1
-    with pytest.raises(SystemExit):
-        prepare_main(["--data", str(data), "rafdb"])
+    assert prepare_main(["--data", str(data), "rafdb"]) == 2
     assert "no corpus rafdb; there are raf-db" in capsys.readouterr().err
 
 

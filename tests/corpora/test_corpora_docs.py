@@ -64,8 +64,7 @@ def test_an_added_corpus_is_trained_on_evaluated_and_explored(kdef, monkeypatch,
     run, store = kdef / "run", kdef / "store"
     assert train(["--recipe", str(recipe), "--data", str(kdef), "--out", str(run)]) == 0
     options = ["--data", str(kdef), "--store", str(store), "--corpora", "kdef"]
-    monkeypatch.setattr("sys.argv", ["evaluate", "--model", str(run / "model"), "--name", "gimefive", *options])
-    assert evaluate.main() == 0
+    assert evaluate.main(["--model", str(run / "model"), "--name", "gimefive", *options]) == 0
     assert "kdef test full aligned 6 classes" in capsys.readouterr().out
     monkeypatch.setenv("GIMEFIVE_STORE", str(store))
     monkeypatch.syspath_prepend(str(EXPLORER))

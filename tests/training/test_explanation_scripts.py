@@ -196,14 +196,11 @@ def test_average_attention(checkpoint, face_images, monkeypatch):
 def test_attention_from_end_to_end(checkpoint, face_images, tmp_path, monkeypatch):
     monkeypatch.setattr(attention, "draw_test_images", lambda *args: face_images)
     for name in ("one", "two"):
-        arguments = ["attention", "--model", str(checkpoint), "--name", name, "--results", str(tmp_path)]
-        monkeypatch.setattr("sys.argv", arguments)
-        assert attention.main() == 0
+        assert attention.main(["--model", str(checkpoint), "--name", name, "--results", str(tmp_path)]) == 0
     loaded = attention.load_average(tmp_path / "attention_one.npz")
     assert loaded.maps.shape == (2, 6, attention.SIDE, attention.SIDE)
     assert set(pd.read_csv(tmp_path / "attention.csv")["model"]) == {"one", "two"}
-    monkeypatch.setattr("sys.argv", ["attention", "--compare", "one", "two", "--results", str(tmp_path)])
-    assert attention.main() == 0
+    assert attention.main(["--compare", "one", "two", "--results", str(tmp_path)]) == 0
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     assert pictures == ["attention_one.png", "attention_one_vs_two.png", "attention_two.png"]
     with pytest.raises(ValueError, match=r"no attention_three.npz: measure that model first"):
@@ -263,10 +260,9 @@ def store(checkpoint, corpora, tmp_path):
     return tmp_path
 
 
-def test_failures_from_end_to_end(checkpoint, corpora, store, monkeypatch):
-    arguments = ["failures", "--model", str(checkpoint), "--data", str(corpora), "--results", str(store), "--each", "5"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--corpora", "raf-db", "fer2013"])
-    assert failures.main() == 0
+def test_failures_from_end_to_end(checkpoint, corpora, store):
+    arguments = ["--model", str(checkpoint), "--data", str(corpora), "--results", str(store), "--each", "5"]
+    assert failures.main([*arguments, "--corpora", "raf-db", "fer2013"]) == 0
     rows = pd.read_csv(store / "failures.csv")
     with np.load(store / "failures_tiny.npz", allow_pickle=False) as stored:
         maps = stored["maps"]
@@ -283,10 +279,9 @@ def test_failures_from_end_to_end(checkpoint, corpora, store, monkeypatch):
     assert sorted(rows["map"]) == list(range(len(rows)))
 
 
-def test_scripts_end_with_code_2_and_a_reason(tmp_path, monkeypatch, capsys):
+def test_scripts_end_with_code_2_and_a_reason(tmp_path, capsys):
     for script in (attention, failures, faithfulness):
-        monkeypatch.setattr("sys.argv", ["script", "--model", str(tmp_path), "--results", str(tmp_path)])
-        assert script.main() == 2
+        assert script.main(["--model", str(tmp_path), "--results", str(tmp_path)]) == 2
         assert "expected a folder with model.safetensors" in capsys.readouterr().err
 
 
@@ -300,13 +295,11 @@ def test_failures_name_images_that_are_not_there(corpora):
         failures.read_crops(corpora, "raf-db", ["gone.jpg"], 48)
 
 
-def test_faithfulness_from_end_to_end(checkpoint, corpora, tmp_path, monkeypatch):
-    arguments = ["faithfulness", "--model", str(checkpoint), "--data", str(corpora), "--results", str(tmp_path)]
+def test_faithfulness_from_end_to_end(checkpoint, corpora, tmp_path):
+    arguments = ["--model", str(checkpoint), "--data", str(corpora), "--results", str(tmp_path)]
     arguments += ["--images", "12", "--sanity-images", "4", "--steps", "3", "--no-bf16"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--methods", "cam", "activations"])
-    assert faithfulness.main() == 0
-    monkeypatch.setattr("sys.argv", [*arguments, "--methods", "saliency"])
-    assert faithfulness.main() == 0
+    assert faithfulness.main([*arguments, "--methods", "cam", "activations"]) == 0
+    assert faithfulness.main([*arguments, "--methods", "saliency"]) == 0
     rows = pd.read_csv(tmp_path / "faithfulness.csv").set_index("method")
     assert set(rows.index) == {"cam", "activations", "saliency", *faithfulness.BASELINES}
     assert (rows["images"] == 12).all()

@@ -29,9 +29,11 @@ from ..corpora.files import locate_corpus
 from ..corpora.readers.affectnet import from_ffhq
 from ..corpora.schema import decode
 from ..loop.augmentation import Augmentation, augment
+from ..script import Script
 from .duplicates import NEAR, Fingerprints, conflicts, fingerprint, hash_twins, twins
 from .judged import precision_by_kind
 from .leaks import Leak, find_leaks, write_leaks
+from .report import write_report
 
 RESULTS_DIR = DEFAULT_STORE
 HASH_DISTANCE = 4  # bits of 64 by which perceptual hashes of near duplicates may differ
@@ -266,17 +268,16 @@ def run_audit(data: Path, cache_dir: Path | None, out: Path, faces: int) -> dict
     return audit
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.audit", __doc__, data=True, store="--out")
     parser.add_argument("--cache", type=Path, help="folder of the caches")
     parser.add_argument("--faces", type=int, default=400, help="images per corpus in which a face is looked for")
-    parser.add_argument("--out", type=Path, default=RESULTS_DIR)
-    args = parser.parse_args()
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     audit = run_audit(args.data, args.cache, args.out, args.faces)
     (args.out / "audit.json").write_text(json.dumps(audit, indent=1) + "\n")
-
-    from .report import write_report
 
     print(f"wrote {write_report(args.out)}")

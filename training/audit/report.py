@@ -6,21 +6,17 @@ The audit as a Markdown page with figures, from `audit.json` alone.
 Every number of the page comes out of the JSON; nothing is written by hand.
 """
 
-import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from evaluation.store import DEFAULT_STORE
 from gimefive_hf.drawing.colors import EMOTION_COLORS
 
 from ..corpora import LABELS, SPLITS
+from ..script import Script
 from .duplicates import ALIGNED, CANDIDATE, LEAK, LEAK_MIRRORED, NEAR
 
 OTHER_COLORS = {"neutral": "#999999", "contempt": "#444444"}
@@ -50,23 +46,23 @@ def colour(label: str) -> object:
 
 def draw_counts(audit: dict, path: Path) -> None:
     """Bars of the classes of each corpus, as shares, with the number of images beside the name."""
-    figure, axes = plt.subplots(figsize=(9, 3.6))
-    names = list(audit["counts"])
-    left = np.zeros(len(names))
-    for label in LABELS:
-        images = [sum(split.get(label, 0) for split in audit["counts"][name].values()) for name in names]
-        totals = [sum(sum(split.values()) for split in audit["counts"][name].values()) for name in names]
-        shares = 100 * np.array(images) / np.array(totals)
-        axes.barh(range(len(names)), shares, left=left, color=colour(label), label=label, edgecolor="white")
+    figure = Figure(figsize=(9, 3.6))
+    axes = figure.subplots()
+    images = np.array(
+        [[sum(split.get(label, 0) for split in splits.values()) for label in LABELS] for splits in audit["counts"].values()]
+    )
+    sizes = images.sum(1)
+    left = np.zeros(len(sizes))
+    for label, shares in zip(LABELS, (100 * images / sizes[:, None]).T, strict=True):
+        axes.barh(range(len(sizes)), shares, left=left, color=colour(label), label=label, edgecolor="white")
         left += shares
-    sizes = [sum(sum(split.values()) for split in audit["counts"][name].values()) for name in names]
-    axes.set_yticks(range(len(names)), [f"{name} ({size:,})" for name, size in zip(names, sizes, strict=True)])
+    names = [f"{name} ({size:,})" for name, size in zip(audit["counts"], sizes, strict=True)]
+    axes.set_yticks(range(len(sizes)), names)
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="share of the corpus's images, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.18), frameon=False)
     figure.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(figure)
 
 
 def draw_duplicates(audit: dict, path: Path) -> None:
@@ -75,7 +71,8 @@ def draw_duplicates(audit: dict, path: Path) -> None:
     shares = np.full((len(keys), len(keys)), np.nan)
     for row in audit["duplicates"]:
         shares[keys.index(row["first"]), keys.index(row["second"])] = 100 * row["exact_or_near"] / row["images"]
-    figure, axes = plt.subplots(figsize=(8.5, 7))
+    figure = Figure(figsize=(8.5, 7))
+    axes = figure.subplots()
     image = axes.imshow(np.log10(shares), cmap="cividis", vmin=-2, vmax=2)
     for (i, j), share in np.ndenumerate(shares):
         if not np.isnan(share):
@@ -87,7 +84,6 @@ def draw_duplicates(audit: dict, path: Path) -> None:
     bar = figure.colorbar(image, shrink=0.7, ticks=[-2, -1, 0, 1, 2], label="% of the row's images")
     bar.ax.set_yticklabels(["0.01", "0.1", "1", "10", "100"])
     figure.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(figure)
 
 
 def leaks_section(audit: dict) -> str:
@@ -256,11 +252,6 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=DEFAULT_STORE, help="folder of audit.json")
-    print(f"wrote {write_report(parser.parse_args().out)}")
-
-
 if __name__ == "__main__":
-    main()
+    script = Script("training.audit.report", __doc__, store="--out")
+    raise SystemExit(script.run(lambda args: print(f"wrote {write_report(args.out)}")))

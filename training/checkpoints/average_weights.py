@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
-from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .bundle import save_derived
+from ..script import Script
+from .bundle import read_checkpoint, save_derived
 
 
 @torch.no_grad()
@@ -59,24 +59,17 @@ def average_weights(
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="training.checkpoints.average_weights",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Script("training.checkpoints.average_weights", __doc__)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each checkpoint; their sum is 1")
     parser.add_argument("--neutral", type=float, default=0.0, help="to be added to the logit of neutral")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
-    args = parser.parse_args(argv)
-    for folder in args.checkpoints:
-        if not (folder / "model.safetensors").is_file():
-            parser.error(f"no checkpoint in {folder}: it has no model.safetensors")
-    loaded = [load_checkpoint(folder, dtype=torch.float32) for folder in args.checkpoints]
-    try:
-        model = average_weights([model for model, _ in loaded], args.shares, args.neutral)
-    except ValueError as error:
-        parser.error(str(error))
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    loaded = [read_checkpoint(folder) for folder in args.checkpoints]
+    model = average_weights([model for model, _ in loaded], args.shares, args.neutral)
     save_derived(model, loaded[0][1], args.checkpoints[0], args.out)
     path = args.out.parent / "run.json"
     if path.is_file():  # its held-out figures are those of the first checkpoint alone
@@ -86,7 +79,6 @@ def main(argv: list[str] | None = None) -> int:
         record["added_to_neutral"] = args.neutral
         path.write_text(json.dumps(record, indent=1) + "\n")
     print(args.out)
-    return 0
 
 
 if __name__ == "__main__":

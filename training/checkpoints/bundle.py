@@ -34,6 +34,7 @@ from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from ..corpora.crops import read_crops
 from ..measuring.scorers import TRAINED_ON, describe
+from ..script import Script
 from .sums import write_sums
 
 CHECKPOINTS = Path(__file__).parents[2] / "gimefive_hf" / "checkpoints"
@@ -54,8 +55,8 @@ CALIBRATION = {"raf-db": 256, "fer2013": 256, "affectnet": 256}  # training imag
 
 
 def bundle(checkpoint: Path, name: str) -> Path:
-    """Store `checkpoint` as `name`; returns the folder. Raises ValueError if its weights are too large."""
-    model, processor = load_checkpoint(checkpoint, dtype=torch.float32)
+    """Store `checkpoint` as `name`; returns the folder. Raises ValueError for none, and for too large weights."""
+    model, processor = read_checkpoint(checkpoint)
     state = {key: value.half() if value.ndim > 1 else value for key, value in model.state_dict().items()}
     size = sum(value.numel() * value.element_size() for value in state.values())
     if size > MAX_BYTES:
@@ -80,6 +81,13 @@ def bundle(checkpoint: Path, name: str) -> Path:
         (folder / code).unlink(missing_ok=True)
         (folder / code).symlink_to(Path("..") / ".." / code)
     return folder
+
+
+def read_checkpoint(folder: Path):
+    """Model, in float32, and processor of a checkpoint. Raises ValueError if `folder` holds none."""
+    if not (folder / "model.safetensors").is_file():
+        raise ValueError(f"no checkpoint in {folder}: it has no model.safetensors")
+    return load_checkpoint(folder, dtype=torch.float32)
 
 
 def copy_records(run: Path, folder: Path) -> None:
@@ -128,26 +136,28 @@ def calibration_inputs(predictor: TorchPredictor, data: Path) -> Iterator[np.nda
             yield predictor.prepare(part.permute(0, 2, 3, 1).numpy())
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.checkpoints.bundle", __doc__)
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--name", required=True)
     parser.add_argument("--onnx", action="store_true", help="add an ONNX file")
     parser.add_argument("--int8", action="store_true", help="add an ONNX file in int8; needs --data")
     parser.add_argument("--onnx-only", action="store_true", help="make only the ONNX file, of what is in the package")
     parser.add_argument("--data", type=Path, help="folder with the corpora, for --int8")
-    args = parser.parse_args()
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
     if args.int8 != (args.data is not None):
-        parser.error("--int8 needs --data, and only it does")
+        raise ValueError("--int8 needs --data, and only it does")
     if args.onnx_only != (args.checkpoint is None):
-        parser.error("give a checkpoint, or --onnx-only")
+        raise ValueError("give a checkpoint, or --onnx-only")
     folder = CHECKPOINTS / args.name
     if not args.onnx_only:
         print(bundle(args.checkpoint, args.name))
     if args.onnx or args.int8 or args.onnx_only:
         print(add_onnx(folder, args.data))
     write_sums()
-    return 0
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 from gimefive_hf.tables import write_whole
 
 from ..corpora.crops import LABELS, Crops, read_crops
+from ..script import Script
 
 
 def raw_logits(predictor: TorchPredictor, crops: Crops, batch: int = 64) -> Tensor:
@@ -49,36 +50,26 @@ def to_model_labels(labels: Tensor, id2label: dict[int, str]) -> Tensor:
 
 def draw_reliability(report: dict[str, dict], path: Path) -> None:
     """One panel per corpus: accuracy against confidence before and after, with the number of images per bin below."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        2, len(report), figsize=(3.6 * len(report), 4.6), squeeze=False, sharex=True, height_ratios=(3, 1)
-    )
+    figure = Figure(figsize=(3.6 * len(report), 4.6), layout="tight")
+    axes = figure.subplots(2, len(report), squeeze=False, sharex=True, height_ratios=(3, 1))
     for (top, bottom), (name, row) in zip(axes.T, report.items(), strict=True):
         top.plot([0, 1], [0, 1], color="0.6", linewidth=1)
         for key, color, marker in (("uncalibrated", "#d55e00", "o"), ("calibrated", "#0072b2", "s")):
             table = row[key]["reliability"]
-            x = [entry["confidence"] for entry in table]
-            top.plot(x, [entry["accuracy"] for entry in table], marker + "-", color=color, markersize=4, linewidth=1.2)
-            top.plot([], [], marker + "-", color=color, label=f"{key}: ECE {row[key]['ece']:.3f}")
+            points = [entry["confidence"] for entry in table], [entry["accuracy"] for entry in table]
+            label = f"{key}: ECE {row[key]['ece']:.3f}"
+            top.plot(*points, marker + "-", color=color, markersize=4, linewidth=1.2, label=label)
         table = row["calibrated"]["reliability"]
-        bottom.bar(
-            [(e["low"] + e["high"]) / 2 for e in table],
-            [e["count"] for e in table],
-            0.9 / CALIBRATION_BINS,
-            color="#0072b2",
-        )
+        middles, counts = [(e["low"] + e["high"]) / 2 for e in table], [e["count"] for e in table]
+        bottom.bar(middles, counts, 0.9 / CALIBRATION_BINS, color="#0072b2")
         top.set(title=f"{name} (n = {row['images']:,})", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         top.legend(fontsize=7, loc="upper left", frameon=False)
         bottom.set(xlabel="confidence")
     axes[0, 0].set_ylabel("accuracy")
     axes[1, 0].set_ylabel("images")
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def write_config(checkpoint: Path, **values: float | bool | list[float] | None) -> None:
@@ -89,7 +80,9 @@ def write_config(checkpoint: Path, **values: float | bool | list[float] | None) 
 
 
 def calibrate(args: argparse.Namespace) -> dict:
-    """Fit, choose, write; returns what `calibration.json` holds."""
+    """Fit, choose, write; returns what `calibration.json` holds. Raises ValueError without a checkpoint."""
+    if not (args.checkpoint / "config.json").is_file():
+        raise ValueError(f"no checkpoint in {args.checkpoint}: it has no config.json")
     predictor = TorchPredictor.from_pretrained(args.checkpoint)
     model, processor = predictor.model.to(memory_format=torch.channels_last), predictor.processor
     if args.flip_average is not None:
@@ -166,12 +159,11 @@ def print_report(report: dict) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.checkpoints.calibrate", __doc__, data=True)
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="folder of the checkpoint; its config is changed"
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora's zip files")
     trained, wild = corpora_with(train=True), corpora_with(train=True, setting="wild")
     parser.add_argument("--corpora", nargs="+", choices=trained, default=wild)
     parser.add_argument("--max-risk", type=float, default=0.20, help="share of wrong answers among accepted faces")
@@ -191,14 +183,8 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--test", action="store_true", help="afterwards, measure on the test splits too")
-    args = parser.parse_args()
-    if not (args.checkpoint / "config.json").is_file():
-        parser.error(f"no checkpoint in {args.checkpoint}: it has no config.json")
-    try:
-        print_report(calibrate(args))
-    except (ValueError, FileNotFoundError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    return parser.run(lambda args: print_report(calibrate(args)), argv)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
 
-from .bundle import save_derived
+from ..script import Script
+from .bundle import read_checkpoint, save_derived
 
 
 @torch.no_grad()
@@ -48,25 +48,17 @@ def keep_classes(model: GiMeFiveForImageClassification, classes: Sequence[str]) 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="training.checkpoints.keep_classes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Script("training.checkpoints.keep_classes", __doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="folder of the new checkpoint")
     parser.add_argument("--classes", nargs="+", required=True, metavar="NAME")
-    args = parser.parse_args(argv)
-    if not (args.checkpoint / "model.safetensors").is_file():
-        parser.error(f"no checkpoint in {args.checkpoint}: it has no model.safetensors")
-    try:
-        model, processor = load_checkpoint(args.checkpoint)
-        model = keep_classes(model, args.classes)
-    except ValueError as error:
-        parser.error(str(error))
-    save_derived(model, processor, args.checkpoint, args.out)
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    model, processor = read_checkpoint(args.checkpoint)
+    save_derived(keep_classes(model, args.classes), processor, args.checkpoint, args.out)
     print(args.out)
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import pandas as pd
 
 from evaluation.explanation_tables import merge_rows
 from evaluation.faithfulness import estimate
-from evaluation.store import DEFAULT_STORE
 from gimefive_hf.drawing.explanations import draw_average_maps, save_picture
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
@@ -28,7 +27,7 @@ from gimefive_hf.explain.regions import REGIONS, crop_landmarks, looks_at_backgr
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
 from ..corpora import Crops
-from .images import LoadedModel, draw_test_images, load_model
+from .images import LoadedModel, draw_test_images, load_model, model_script
 
 BATCH = 64
 SIDE = 56  # of the average maps, in pixels
@@ -178,25 +177,6 @@ def compare(results: Path, first: str, second: str) -> Path:
     return path
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
-    parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
-    parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
-    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013", "affectnet", "ck48"])
-    parser.add_argument("--images", type=int, default=600, help="test images of each corpus, evenly over the emotions")
-    parser.add_argument("--method", default="grad-cam", choices=list(METHODS))
-    parser.add_argument("--compare", nargs=2, metavar="MODEL", help="draw two models that were measured before")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    try:
-        run(parser.parse_args())
-    except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.measuring.attention: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def run(args: argparse.Namespace) -> None:
     if args.compare:
         print(compare(args.results, *args.compare).name)
@@ -214,6 +194,16 @@ def run(args: argparse.Namespace) -> None:
     for row in flagged.itertuples():
         print(f"looks at the background: {row.corpus}, {row.emotion} ({row.share:.0%} of {row.area:.0%} area)")
     print(f"{int(average.counts.sum())} images, {int(average.without_face.sum())} more without landmarks")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = model_script("training.measuring.attention", __doc__)
+    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013", "affectnet", "ck48"])
+    parser.add_argument("--images", type=int, default=600, help="test images of each corpus, evenly over the emotions")
+    parser.add_argument("--method", default="grad-cam", choices=list(METHODS))
+    parser.add_argument("--compare", nargs=2, metavar="MODEL", help="draw two models that were measured before")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.run(run, argv)
 
 
 if __name__ == "__main__":

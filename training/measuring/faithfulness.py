@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,11 @@ from evaluation.faithfulness import (
     randomised,
     rank_correlation,
 )
-from evaluation.store import DEFAULT_STORE
 from gimefive_hf.explain import METHODS, explain, reported_classes
 from gimefive_hf.explain.regions import EXPRESSIVE_REGIONS, crop_landmarks, region_map
 
 from ..corpora import Crops
-from .images import LoadedModel, draw_test_images, load_model
+from .images import LoadedModel, draw_test_images, load_model, model_script
 
 BATCH = 50
 # One draw of random weights may agree with a map by chance: the check takes several. Their seeds are far from those
@@ -213,27 +211,6 @@ def curve_rows(loaded: LoadedModel, measured: dict[str, Measured]) -> pd.DataFra
     return pd.DataFrame(rows, columns=columns)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
-    parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
-    parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
-    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013"])
-    parser.add_argument("--images", type=int, default=510, help="test images in all, evenly over corpora and classes")
-    parser.add_argument("--sanity-images", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=8, help="portions in which pixels are deleted and inserted")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default: all that suit the network")
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="for the curves' passes")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=DEFAULT_STORE)
-    try:
-        run(parser.parse_args())
-    except ValueError as error:  # a user's mistake; the text says what was expected
-        print(f"training.measuring.faithfulness: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def run(args: argparse.Namespace) -> None:
     loaded = load_model(args.model, args.name)
     images = draw_test_images(args.data, args.corpora, args.images // len(args.corpora), loaded.side, args.seed)
@@ -262,6 +239,18 @@ def suitable_methods(model, pixel_values: torch.Tensor) -> list[str]:
     if obstacle:
         print(f"without cam: {obstacle}", file=sys.stderr)
     return [name for name in METHODS if name != "cam" or obstacle is None]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = model_script("training.measuring.faithfulness", __doc__)
+    parser.add_argument("--corpora", nargs="+", default=["raf-db", "fer2013"])
+    parser.add_argument("--images", type=int, default=510, help="test images in all, evenly over corpora and classes")
+    parser.add_argument("--sanity-images", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=8, help="portions in which pixels are deleted and inserted")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default: all that suit the network")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="for the curves' passes")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.run(run, argv)
 
 
 if __name__ == "__main__":

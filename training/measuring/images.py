@@ -10,6 +10,7 @@ from gimefive_hf.bundled import resolve_checkpoint
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
 
 from ..corpora import Crops, joined, keep_classes, label_array, load_corpus, to_tensors
+from ..script import Script
 
 
 def draw_test_images(
@@ -34,6 +35,15 @@ def draw_test_images(
             dataset = dataset.select(balanced_draw(label_array(dataset), count, seed))
         parts.append(to_tensors(dataset, side))
     return joined(parts)
+
+
+def model_script(name: str, text: str | None) -> Script:
+    """The command line of a script that explains a model on test images."""
+    parser = Script(name, text, store="--results")
+    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
+    parser.add_argument("--name", help="what the tables call the model (default: the folder's name)")
+    parser.add_argument("--data", type=Path, default=Path("../shared/corpora"), help="folder with the corpora")
+    return parser
 
 
 def balanced_draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

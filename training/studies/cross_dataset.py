@@ -25,7 +25,7 @@ from torchvision.transforms.v2 import functional as tvf
 
 from evaluation.corpora import corpora_with
 from evaluation.rows import update_results
-from evaluation.store import DEFAULT_STORE, write_predictions
+from evaluation.store import write_predictions
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.image_processing_gimefive import GiMeFiveImageProcessor
 from gimefive_hf.modeling_gimefive import GiMeFiveForImageClassification
@@ -34,6 +34,7 @@ from ..corpora import Crops
 from ..measuring.evaluate import make_facts, make_frame, read_images
 from ..measuring.scorers import Description, Evaluated
 from ..networks.face_identity import IDENTITY_MEAN, IDENTITY_STD, face_resnet_config, load_face_identity
+from ..script import Script
 
 SIDE = 112
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 512, 1e-3, 0.05
@@ -159,16 +160,17 @@ def train_and_test(run: Run, features: FrozenFeatures, store: Path, corpora: lis
     print(run.name, {row.corpus: f"{100 * row.value:.1f} of {row.n_total}" for row in rows.itertuples()}, flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.studies.cross_dataset", __doc__, data=True, store="--store")
     parser.add_argument("--identity", type=Path, required=True, help="folder of the face-identity weights")
     parser.add_argument("--cache", type=Path, help="folder that keeps the features for another time, about 0.5 GB")
     parser.add_argument(
         "--runs", nargs="+", choices=[run.name for run in RUNS], default=[run.name for run in RUNS], help="default: all"
     )
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+    return parser.run(run_study, argv)
+
+
+def run_study(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         cache = args.cache or Path(temporary)
         cache.mkdir(parents=True, exist_ok=True)
@@ -178,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,16 +11,15 @@ finished row is scored again without being trained again, and a killed one goes 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from evaluation.corpora import corpora_with
 from evaluation.queries import CROSS_TRAINED
-from evaluation.store import DEFAULT_STORE
 
 from ..loop.settings import TrainingSettings, read_settings
 from ..measuring.evaluate import evaluate
 from ..measuring.scorers import load_scorer
+from ..script import Script
 from ..train import RunPaths, train
 from .import_run import run_row, update_runs
 
@@ -60,25 +59,21 @@ def score_row(name: str, folder: Path, data: Path, store: Path, machine: str) ->
     print(model, {row.corpus: f"{100 * row.value:.1f} of {row.n_total}" for row in rows.itertuples()}, flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.studies.cross_trained", __doc__, data=True, store="--store")
     parser.add_argument("--identity", type=Path, required=True, help="folder of the face-identity weights")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs, one for each row")
     parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
     parser.add_argument("--runs", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all")
     parser.add_argument("--machine", default="unknown", help="in words, for runs.csv")
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
-    try:
-        for name in args.runs:
-            folder = args.out / name
-            train_row(name, RunPaths(args.data, folder, cache=args.cache, identity=args.identity, cpu=True))
-            score_row(name, folder, args.data, args.store, args.machine)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    for name in args.runs:
+        folder = args.out / name
+        train_row(name, RunPaths(args.data, folder, cache=args.cache, identity=args.identity, cpu=True))
+        score_row(name, folder, args.data, args.store, args.machine)
 
 
 if __name__ == "__main__":

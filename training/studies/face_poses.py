@@ -5,18 +5,17 @@ How the faces of the test images stand: eye distance, roll and yaw, from the lan
 """
 
 import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.store import DEFAULT_STORE, write_table
+from evaluation.store import write_table
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
 
 from ..measuring.detections import find_faces
 from ..measuring.evaluate import DETECTED, read_images
+from ..script import Script
 
 COLUMNS = ["corpus", "source", "eye_distance", "roll", "yaw"]
 NOSE_TIP, JAW_ENDS = 30, (0, 16)
@@ -41,27 +40,22 @@ def measure_poses(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.studies.face_poses", __doc__, data=True, store="--store")
     parser.add_argument("--corpora", nargs="+", choices=DETECTED, default=list(DETECTED))
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
     tables = []
-    try:
-        for corpus in args.corpora:
-            images = read_images(args.data, corpus, "test", 6)
-            faces = find_faces(corpus, "test", images.images, images.sources)
-            measured = pd.DataFrame(measure_poses(faces.landmarks[faces.found]).round(2), columns=COLUMNS[2:])
-            sources = np.array(images.sources)[faces.found]
-            tables.append(measured.assign(corpus=corpus, source=sources))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for corpus in args.corpora:
+        images = read_images(args.data, corpus, "test", 6)
+        faces = find_faces(corpus, "test", images.images, images.sources)
+        measured = pd.DataFrame(measure_poses(faces.landmarks[faces.found]).round(2), columns=COLUMNS[2:])
+        tables.append(measured.assign(corpus=corpus, source=np.array(images.sources)[faces.found]))
     table = pd.concat(tables, ignore_index=True)
     write_table(args.store / "face_poses.csv", table, COLUMNS, COLUMNS[:2])
     print(f"face_poses.csv: {len(table):,} faces")
-    return 0
 
 
 if __name__ == "__main__":

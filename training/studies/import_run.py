@@ -10,7 +10,6 @@ was, its settings, commit and machine go to runs.csv; the figures are computed f
 
 import argparse
 import json
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -19,11 +18,12 @@ import pandas as pd
 
 from evaluation.cards.starts import STARTS
 from evaluation.rows import update_results
-from evaluation.store import DEFAULT_STORE, ModelFacts, hash_file, read_arrays, write_predictions, write_table
+from evaluation.store import ModelFacts, hash_file, read_arrays, write_predictions, write_table
 
 from ..corpora import Crops
 from ..measuring.evaluate import make_frame, read_images
 from ..measuring.scorers import RESEARCH
+from ..script import Script
 
 RUN_COLUMNS = [
     *("model", "network", "trained_on", "recipe", "machine", "commit", "torch", "seed", "epochs", "steps", "best_step"),
@@ -95,30 +95,26 @@ def update_runs(store: Path, rows: list[dict]) -> None:
     write_table(path, table.astype(whole), RUN_COLUMNS, ["model"])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> int:
+    parser = Script("training.studies.import_run", __doc__, data=True, store="--store")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     parser.add_argument("--prefix", default="", help="of the models' names, before their network's")
     parser.add_argument("--machine", default="unknown")
     parser.add_argument("--recipe", default="unknown", help="name of the recipe of training/recipes")
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
-    try:
-        corpora = {name for folder in args.runs for name in read_arrays(folder / "test.npz")}
-        images = {corpus: read_images(args.data, corpus, "test", 6) for corpus in sorted(corpora)}
-        rows = []
-        for folder in args.runs:
-            network = json.loads((folder / "settings.json").read_text())["network"]
-            rows.append(run_row(folder, args.prefix + network, args.recipe, args.machine))
-            import_run(folder, rows[-1], images, args.store)
-        update_runs(args.store, rows)
-        update_results(args.store, [row["model"] for row in rows])
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return parser.run(run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    corpora = {name for folder in args.runs for name in read_arrays(folder / "test.npz")}
+    images = {corpus: read_images(args.data, corpus, "test", 6) for corpus in sorted(corpora)}
+    rows = []
+    for folder in args.runs:
+        network = json.loads((folder / "settings.json").read_text())["network"]
+        rows.append(run_row(folder, args.prefix + network, args.recipe, args.machine))
+        import_run(folder, rows[-1], images, args.store)
+    update_runs(args.store, rows)
+    update_results(args.store, [row["model"] for row in rows])
     print(f"{len(rows)} runs: {', '.join(row['model'] for row in rows)}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,16 +8,16 @@ are taken, of test images alone; evaluation/analyses/second_opinions.py tells wh
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import pandas as pd
 
 from evaluation.analyses.second_opinions import OPTIONS
-from evaluation.store import DEFAULT_STORE, write_table
+from evaluation.store import write_table
 
 from ..corpora import VOTES, load_corpus
 from ..corpora.second_labels import read_second_labels
+from ..script import Script
 
 
 def fer_plus_votes(data: Path) -> pd.DataFrame:
@@ -34,20 +34,15 @@ def affectnet_second(data: Path) -> pd.DataFrame:
     return pd.DataFrame({"source": sources, "second": read_second_labels(data, "affectnet", sources)})
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
-    try:
-        tables = {"fer_plus": fer_plus_votes(args.data), "affectnet_second": affectnet_second(args.data)}
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> None:
+    tables = {"fer_plus": fer_plus_votes(args.data), "affectnet_second": affectnet_second(args.data)}
     for name, table in tables.items():
         write_table(args.store / f"{name}.csv", table, list(table.columns), ["source"])
         print(f"{name}.csv: {len(table):,} test images")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return Script("training.studies.second_opinions", __doc__, data=True, store="--store").run(run, argv)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Your own images as a corpus: a folder for each expression, for `gimefive train -
     FOLDER/happiness/*.jpg  FOLDER/anger/*.png  …     photos, of which the largest face counts; or crops, with --crops
     FOLDER/{train,test}/happiness/*.jpg  …            the same where you have set images aside for testing yourself
 
-Expressions are called as in `LABELS` or as in `ALSO`. The faces are cropped into RUN/images as the detector will crop
+Expressions are called as in `readers.folders.NAMES`. The faces are cropped into RUN/images as the detector will crop
 them for the trained network; what is left out stands in RUN/left_out.csv with its reason. A network in the package goes
 on learning from them: `gimefive-7` where there are neutral faces, else `gimefive`, or what `--weights` says.
 """
@@ -34,21 +34,11 @@ from gimefive_hf.tables import whole_file
 from .checkpoints.calibrate import raw_logits, to_model_labels, write_config
 from .corpora.crops import LABELS, read_crops
 from .corpora.load import prepare_corpus
-from .corpora.readers.folders import read_class_folders
+from .corpora.readers.folders import NAMES, read_class_folders
 from .loop.settings import TrainingSettings
 
 NAME = "own"
-ALSO = {
-    "happy": "happiness",
-    "surprised": "surprise",
-    "sad": "sadness",
-    "angry": "anger",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "afraid": "fear",
-    "scared": "fear",
-}
-EXPRESSIONS = {name: name for name in LABELS} | ALSO
+EXPRESSIONS = {called: name for called, name in NAMES.items() if name in LABELS}
 LEAST = 100  # a seventeenth of them chooses the weights, a fifth tests them: fewer tell nothing
 LEAST_TO_CALIBRATE = 30  # of fewer held-out images a temperature would be chance
 # What suits some hundred images on two cores; a flag changes each of them.
@@ -81,7 +71,7 @@ def known_as_corpus() -> None:
 def read_collected(files):
     """The faces that `collect_faces` has cropped."""
     official = any(name.startswith("test/") for name in files.names)
-    return read_class_folders(files, {name: name for name in LABELS}, official)
+    return read_class_folders(files, official=official)
 
 
 def expression_of(name: str) -> tuple[str, str] | None:

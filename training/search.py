@@ -6,30 +6,32 @@ Search for better settings: a grid like the paper's, or Bayesian search (Optuna'
 
 A space is a JSON object, key → list of choices, or {"low": …, "high": …, "log": true}; a key is a setting, or
 `network_options.NAME`. The same command goes on after a kill, within the trial that was cut short, until there are
-`--trials` finished ones. `--out` holds the study, `search.csv`, `search.png` and a folder for every trial.
+`--trials` finished ones. `--out` holds the study, `search.csv`, two pictures and a folder for every trial.
 """
 
 import argparse
-import csv
 import hashlib
-import io
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from transformers import logging as transformers_logging
 
 from gimefive_hf.tables import write_whole
 
+from .loop.paths import RunPaths, add_paths, paths_of
 from .loop.settings import TrainingSettings, add_flags, by_todays_names, given_settings, make_settings, read_settings
 from .script import Script
-from .train import RunPaths, add_paths, paths_of, train
+from .train import train
 
 SPACES_DIR = Path(__file__).parent / "search_spaces"
 
@@ -142,7 +144,7 @@ def search(base: TrainingSettings, space: dict[str, Any], paths: RunPaths, trial
             raise ValueError(f"three trials in a row failed, the last with: {last[-1]}")
         if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
             break
-    draw_history(study, paths.out / "search.png")
+    draw_history(study, paths.out)
     return study
 
 
@@ -153,54 +155,25 @@ def plain(value: Any) -> Any:
 def write_history(study: optuna.Study, out: Path) -> None:
     """`search.csv`: one row per trial, with its values, its score or the reason why it has none."""
     keys = list(json.loads(study.user_attrs["space"]))
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["trial", "state", "score", "seconds", *keys, "error"])
+    rows = []
     for trial in study.trials:
-        seconds = round(trial.duration.total_seconds(), 1) if trial.duration else None
-        values = [plain(trial.params.get(key)) for key in keys]
-        cut_short = "cut short; begun again" if trial.state == TrialState.FAIL else ""
-        error = trial.user_attrs.get("error", cut_short)
-        writer.writerow([trial.number, trial.state.name, trial.value, seconds, *values, error])
-    write_whole(out / "search.csv", text.getvalue())
+        cut_short = "cut short; begun again" if trial.state == TrialState.FAIL else None
+        row = {"trial": trial.number, "state": trial.state.name, "score": trial.value}
+        row["seconds"] = round(trial.duration.total_seconds(), 1) if trial.duration else None
+        row |= {key: plain(trial.params.get(key)) for key in keys}
+        rows.append(row | {"error": trial.user_attrs.get("error", cut_short)})
+    write_whole(out / "search.csv", pd.DataFrame(rows, dtype=object).to_csv(index=False))
 
 
-def draw_history(study: optuna.Study, path: Path) -> None:
-    """The score of every trial in order with the best so far, then the score against each setting."""
-    import matplotlib
+def draw_history(study: optuna.Study, out: Path) -> None:
+    """`search.png`: every trial's score, the best so far; `search_settings.png`: scores against each setting."""
+    from optuna.visualization import matplotlib as charts
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    done: list[FrozenTrial] = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    space = json.loads(study.user_attrs["space"])
-    columns = min(4, 1 + len(space))
-    rows = -(-(1 + len(space)) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(3.2 * columns, 2.8 * rows), squeeze=False)
-    history, *panels = axes.flat
-    scores = [trial.value for trial in done if trial.value is not None]
-    best = [max(scores[: i + 1]) for i in range(len(scores))]
-    history.plot([t.number for t in done], scores, "o", color="#0072b2", markersize=4, label="trial")
-    history.step([t.number for t in done], best, where="post", color="#d55e00", label="best so far")
-    history.set(xlabel="trial", ylabel="held-out score in %")
-    history.legend(frameon=False, fontsize=7)
-    for axis, (key, domain) in zip(panels, space.items(), strict=False):
-        values = [plain(trial.params[key]) for trial in done]
-        if isinstance(domain, list):
-            axis.plot([domain.index(value) for value in values], scores, "o", color="#0072b2", markersize=4)
-            axis.set_xticks(range(len(domain)), [str(choice) for choice in domain], fontsize=7)
-            axis.set_xlim(-0.5, len(domain) - 0.5)
-        else:
-            axis.plot(values, scores, "o", color="#0072b2", markersize=4)
-            if domain.get("log"):
-                axis.set_xscale("log")
-                axis.xaxis.set_minor_formatter("")  # labels of a decade's ninths overlap
-        axis.set_xlabel(key, fontsize=8)
-    for axis in panels[len(space) :]:
-        axis.set_axis_off()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for name, chart in (("search", charts.plot_optimization_history), ("search_settings", charts.plot_slice)):
+            figure = np.ravel(chart(study, target_name="held-out score in %"))[0].figure
+            figure.savefig(out / f"{name}.png", dpi=110, bbox_inches="tight")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -218,6 +191,8 @@ def run(args: argparse.Namespace) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures stand in search.csv
+    if args.data is None:
+        raise ValueError("expected --data DIR, the folder with the corpora")
     base = read_settings(args.recipe, **given_settings(args))
     study = search(base, read_space(args.space), paths_of(args), args.trials, args.grid)
     print(f"best: trial {study.best_trial.number}, held-out score {study.best_value:.2f} %")

@@ -18,8 +18,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,6 +38,7 @@ from .detected_crops import with_detected
 from .loop.batches import Collator, TrainingImages, usable, used
 from .loop.checkpoints import DIGESTS, kept_best, newest_whole_checkpoint
 from .loop.disk import clear_disk_errors, require_space
+from .loop.paths import RunPaths, add_paths, paths_of
 from .loop.run_folder import only_run, settle, start_record
 from .loop.settings import TrainingSettings, add_flags, given_settings, make_settings, read_settings
 from .loop.teacher_probabilities import mean_probabilities, stored_probabilities
@@ -50,22 +51,6 @@ from .script import Script
 
 TEACHER_PROBABILITIES = "teacher_probabilities.safetensors"
 IDENTITY_CROPS = 512  # on which the start from face-identity weights measures its batch norms
-
-
-@dataclass(frozen=True)
-class RunPaths:
-    """Where a run finds what it needs; see the flags' help."""
-
-    data: Path
-    out: Path
-    cache: Path | None = None
-    identity: Path | None = None
-    weights: Path | None = None
-    teacher: Sequence[Path] = ()
-    probabilities: Path | None = None
-    detected: Path | None = None
-    workers: int = 0
-    cpu: bool = False
 
 
 def read_split(settings: TrainingSettings, paths: RunPaths, names: Iterable[str], split: str) -> dict[str, Crops]:
@@ -255,28 +240,9 @@ def train_alone(settings: TrainingSettings, paths: RunPaths) -> dict:
     return finish(trainer, paths.out, record) if trainer.is_world_process_zero() else record
 
 
-def add_paths(parser: argparse.ArgumentParser, data_needed: bool = True) -> None:
-    parser.add_argument("--data", type=Path, required=data_needed, help="folder with the corpora's zip files")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there goes on")
-    parser.add_argument("--cache", type=Path, help="folder of the corpora's caches")
-    parser.add_argument("--identity", type=Path, help="folder of the face-identity weights")
-    parser.add_argument("--weights", type=Path, help="first weights: VGG16 file, checkpoint folder, a bundled name")
-    parser.add_argument(
-        "--teacher", type=Path, nargs="+", default=(), help="folders of the checkpoints that teacher_share speaks of"
-    )
-    parser.add_argument("--probabilities", type=Path, help="npz file with a teacher's probabilities, in its place")
-    parser.add_argument("--detected", type=Path, help="folder of training.detected_crops, for detected_share")
-    parser.add_argument("--workers", type=int, default=0, help="processes that make batches; worth it beside a GPU")
-    parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
-
-
-def paths_of(args: argparse.Namespace) -> RunPaths:
-    return RunPaths(**{name: getattr(args, name) for name in RunPaths.__dataclass_fields__})
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All flags of the command, which is also `gimefive train`."""
-    add_paths(parser, data_needed=False)
+    add_paths(parser)
     parser.add_argument(
         "--images",
         type=Path,

@@ -84,7 +84,7 @@ def test_unknown_folder_and_stray_files(tmp_path):
     files |= {"readme.txt": "hello", "loose.jpg": layouts.picture("c")}
     problems, prepared = problems_of(tmp_path, "affectnet", files)
     assert problems.keys() == {"joy", "readme.txt", "."}
-    assert problems["joy"].startswith("unknown class folder, 2 image(s) in it; expected one of anger, ")
+    assert problems["joy"].startswith("unknown class folder, 2 image(s) in it; expected one of afraid, ")
     assert problems["readme.txt"] == "neither an image nor a table of this corpus"
     assert sum(prepared.counts.values()) == 28
 

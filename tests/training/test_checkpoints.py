@@ -42,18 +42,24 @@ def truncate(path: Path) -> None:
         ("model.safetensors", flip_bit, "model.safetensors is not as it was written"),
         ("averaged.safetensors", flip_bit, "averaged.safetensors is not as it was written"),
         ("optimizer.pt", truncate, "optimizer.pt is not as it was written"),
-        ("model.safetensors", truncate, "model.safetensors is not as it was written"),
         ("scheduler.pt", Path.unlink, "scheduler.pt is missing"),
         ("digests.json", lambda path: path.write_text('{"mod'), "it cannot be read (JSONDecodeError)"),
     ],
 )
-def test_the_older_whole_checkpoint_is_taken(run, copy, capsys, name, spoil, said):
+def test_damage_is_noticed(copy, name, spoil, said):
+    folder = copy[1] / "checkpoint-6"
+    assert damage(folder) is None
+    spoil(folder / name)
+    assert damage(folder) == said
+
+
+def test_the_older_whole_checkpoint_is_taken(run, copy, capsys):
     command, folder = copy
     assert [path.name for path in complete_checkpoints(folder)] == ["checkpoint-3", "checkpoint-6"]
-    spoil(folder / "checkpoint-6" / name)
+    flip_bit(folder / "checkpoint-6" / "model.safetensors")
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert f"damaged, so an older checkpoint is taken: checkpoint-6: {said}" in out
+    assert "damaged, so an older checkpoint is taken: checkpoint-6: model.safetensors is not as it was written" in out
     assert "going on from checkpoint-3" in out
     assert (folder / "damaged-checkpoint-6").is_dir()
     # and the run ends as the undamaged one did

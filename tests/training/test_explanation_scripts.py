@@ -18,6 +18,7 @@ from tests.cases.tiny_corpora import write_corpora
 from tests.explain.test_regions import drawn_face
 from training.corpora import Crops
 from training.measuring import attention, failures, faithfulness
+from training.measuring.evaluate import make_frame
 from training.measuring.images import balanced_draw, draw_test_images, load_model
 
 
@@ -246,16 +247,7 @@ def store(checkpoint, corpora, tmp_path):
     images = draw_test_images(corpora, ["raf-db", "fer2013"], None, 48)
     with torch.no_grad():
         p = loaded.model(loaded.pixel_values(images.pixels)).logits.softmax(1).double().numpy()
-    frame = pd.DataFrame(p / p.sum(1, keepdims=True), columns=EMOTIONS).assign(
-        neutral=np.nan,
-        corpus=images.corpora,
-        split="test",
-        protocol="aligned",
-        source=images.sources,
-        subject=None,
-        label=images.names,
-        face_found=True,
-    )
+    frame = make_frame(images, "aligned", p / p.sum(1, keepdims=True), np.ones(len(p), bool))
     write_predictions(tmp_path, make_facts("tiny"), frame)
     return tmp_path
 

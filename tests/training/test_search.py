@@ -27,15 +27,19 @@ def command(corpora, folder: Path, trials: int, space=SPACE, *flags: str, **sett
     quick = PLAIN | {"corpora": {"raf-db": 1.0}, "mixup": 0.0, "resampling": 0.0, "steps": 4, "evaluate_every": 4}
     (folder / "recipe.json").write_text(json.dumps(TINY | quick | {"bf16": False, "save_every": 2} | settings))
     (folder / "space.json").write_text(json.dumps(space))
-    files = [
-        "--recipe",
-        str(folder / "recipe.json"),
-        "--space",
-        str(folder / "space.json"),
+    files = ["--recipe", str(folder / "recipe.json"), "--space", str(folder / "space.json")]
+    return [
+        *files,
         "--out",
         str(folder / "search"),
+        "--data",
+        str(corpora),
+        "--cache",
+        str(corpora / "cache"),
+        "--trials",
+        str(trials),
+        *flags,
     ]
-    return [*files, "--data", str(corpora), "--cache", str(corpora / "cache"), "--trials", str(trials), *flags]
 
 
 def rows(folder: Path) -> list[dict]:
@@ -46,11 +50,8 @@ def rows(folder: Path) -> list[dict]:
 def test_values_reach_the_settings():
     base = make_settings({"steps": 5, "network_options": {"image_size": 32}}, "test")
     trial = optuna.trial.FixedTrial({"network_options.widths": "[4, 8]", "epochs": 3, "learning_rate": 0.01})
-    domains = {
-        "network_options.widths": [[4, 8], [4]],
-        "epochs": {"low": 1, "high": 9},
-        "learning_rate": {"low": 1e-3, "high": 0.1},
-    }
+    domains: dict = {"network_options.widths": [[4, 8], [4]], "epochs": {"low": 1, "high": 9}}
+    domains["learning_rate"] = {"low": 1e-3, "high": 0.1}
     settings = changed(base, {key: suggest(trial, key, domain) for key, domain in domains.items()})
     assert settings.network_options == {"image_size": 32, "widths": [4, 8]}
     assert (settings.epochs, settings.steps, settings.learning_rate) == (3, None, 0.01)

@@ -5,9 +5,9 @@ How precise the search for near duplicates is: pairs that were looked at, side b
 them, and whether they are the same photograph (`same_photo`, yes or no).
 """
 
-import csv
-from collections import defaultdict
 from pathlib import Path
+
+import pandas as pd
 
 from evaluation.metrics import share_interval
 from evaluation.store import DEFAULT_STORE
@@ -19,14 +19,14 @@ def precision_by_kind(path: Path = JUDGED) -> list[dict]:
     """Per kind of pair: how many were looked at, how many are one photograph, and the interval of that share."""
     if not path.is_file():
         return []
-    answers: dict[str, list[bool]] = defaultdict(list)
-    with open(path, newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            if row["same_photo"] not in ("yes", "no"):
-                raise ValueError(f"{path.name}, line {number}: same_photo must be yes or no; got {row['same_photo']!r}")
-            answers[row["kind"]].append(row["same_photo"] == "yes")
+    table = pd.read_csv(path, dtype=str)
+    wrong = ~table["same_photo"].isin(["yes", "no"])
+    if wrong.any():
+        line, got = wrong.idxmax() + 2, table["same_photo"][wrong].iloc[0]
+        raise ValueError(f"{path.name}, line {line}: same_photo must be yes or no; got {got!r}")
     result = []
-    for kind, same in answers.items():
-        low, high = share_interval(sum(same) / len(same), len(same))
-        result.append({"kind": kind, "looked_at": len(same), "same_photo": sum(same), "low": low, "high": high})
+    for kind, answers in table.groupby("kind", sort=False)["same_photo"]:
+        same, seen = int((answers == "yes").sum()), len(answers)
+        low, high = share_interval(same / seen, seen)
+        result.append({"kind": kind, "looked_at": seen, "same_photo": same, "low": low, "high": high})
     return result

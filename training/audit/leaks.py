@@ -1,9 +1,10 @@
 """Test images that a training split gives away: the list by which every result gets its leak-free twin."""
 
-import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+import pandas as pd
 
 from .duplicates import (
     ALIGNED,
@@ -85,7 +86,5 @@ def strength(leak: Leak) -> tuple[int, float]:
 
 def write_leaks(path: Path, leaks: Sequence[Leak]) -> None:
     """A CSV with the columns of `Leak`."""
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Leak)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(leak) for leak in leaks)
+    columns = [field.name for field in fields(Leak)]
+    pd.DataFrame(leaks, columns=columns).to_csv(path, index=False, lineterminator="\n")

@@ -49,7 +49,10 @@ def draw_counts(audit: dict, path: Path) -> None:
     figure = Figure(figsize=(9, 3.6))
     axes = figure.subplots()
     images = np.array(
-        [[sum(split.get(label, 0) for split in splits.values()) for label in LABELS] for splits in audit["counts"].values()]
+        [
+            [sum(split.get(label, 0) for split in splits.values()) for label in LABELS]
+            for splits in audit["counts"].values()
+        ]
     )
     sizes = images.sum(1)
     left = np.zeros(len(sizes))

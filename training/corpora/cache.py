@@ -15,11 +15,10 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow as pa
+from datasets.arrow_writer import ArrowWriter
 from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
@@ -34,7 +33,7 @@ from .splits import SplitList
 
 FORMAT = 1  # raise it when the columns change
 PART = 4096  # entries per part: what an interrupted build may lose
-BATCH_ROWS, BATCH_BYTES = 1000, 16 * 1024 * 1024  # a record batch is written at whichever comes first
+BATCH_ROWS = 100  # of a record batch; of DISFA's frames more would fill the memory
 PIL_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP"}
 
 
@@ -92,45 +91,14 @@ def make_row(corpus: Corpus, entry: Entry, splits: SplitList) -> tuple[dict, lis
     return row, problems
 
 
-class PartWriter:
-    """Writes the rows of one part, a file per split, holding no more than one record batch of each in memory."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.counts: Counter[str] = Counter()
-        self._stack = ExitStack()
-        self._writers: dict[str, pa.RecordBatchStreamWriter] = {}
-        self._rows: dict[str, list[dict]] = defaultdict(list)
-        self._bytes: Counter[str] = Counter()
-        folder.mkdir(parents=True)
-
-    def add(self, row: dict) -> None:
-        split = row["split"]
-        self._rows[split].append(row)
-        self._bytes[split] += len(row["image"]["bytes"])
-        self.counts[split] += 1
-        if len(self._rows[split]) >= BATCH_ROWS or self._bytes[split] >= BATCH_BYTES:
-            self._flush(split)
-
-    def _flush(self, split: str) -> None:
-        schema = FEATURES.arrow_schema
-        if split not in self._writers:
-            sink = self._stack.enter_context(pa.OSFile(str(self.folder / f"{split}.arrow"), "wb"))
-            self._writers[split] = self._stack.enter_context(pa.ipc.new_stream(sink, schema))
-        self._writers[split].write_batch(pa.RecordBatch.from_pylist(self._rows.pop(split), schema=schema))
-        del self._bytes[split]
-
-    def close(self) -> None:
-        for split in list(self._rows):
-            self._flush(split)
-        self._stack.close()
-
-
 def write_part(folder: Path, corpus: Corpus, items: Iterable[Entry | Problem], splits: SplitList) -> None:
     """Write one part beside its final place, then move it there: a part that exists is whole."""
     draft = folder.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
-    writer, problems = PartWriter(draft), []
+    draft.mkdir(parents=True)
+    counts: Counter[str] = Counter()
+    writers: dict[str, ArrowWriter] = {}
+    problems = []
     for item in items:
         if isinstance(item, Problem):
             problems.append(item)
@@ -140,10 +108,16 @@ def write_part(folder: Path, corpus: Corpus, items: Iterable[Entry | Problem], s
         except (OSError, ValueError, SyntaxError) as error:  # PIL raises all three for damaged files
             problems.append(Problem(item.source, f"cannot be read: {error}"))
             continue
-        writer.add(row)
+        split = row["split"]
+        if split not in writers:
+            path = str(draft / f"{split}.arrow")
+            writers[split] = ArrowWriter(path=path, features=FEATURES, writer_batch_size=BATCH_ROWS)
+        writers[split].write(row)
+        counts[split] += 1
         problems += odd
-    writer.close()
-    summary = {"counts": writer.counts, "problems": [asdict(problem) for problem in problems]}
+    for writer in writers.values():
+        writer.finalize()
+    summary = {"counts": counts, "problems": [asdict(problem) for problem in problems]}
     (draft / "part.json").write_text(json.dumps(summary, indent=1))
     os.rename(draft, folder)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .readers.affectnet import FOLDERS
+from .readers.folders import NAMES
 from .schema import LABELS, CorpusError
 
 COLUMNS = ["source", "folder", "second"]
@@ -32,7 +32,7 @@ def read_second_labels(data: Path, corpus: str, sources: Sequence[str]) -> list[
         raise CorpusError(f"{path.name} is not a whole CSV file ({error})") from None
     if list(table.columns) != COLUMNS:
         raise CorpusError(f"{path.name} should have the columns {COLUMNS}; got {list(table.columns)}")
-    names = table["second"].map(lambda name: FOLDERS.get(name, name))
+    names = table["second"].map(lambda name: NAMES.get(name, name))
     checks = {
         "stand there twice": table["source"].duplicated(),
         f"have a label that is none of {', '.join(LABELS)}": ~names.isin(LABELS),

@@ -114,13 +114,9 @@ def summarise(loaded: LoadedModel, method: str, average: AverageAttention, share
             )
             for index, region in enumerate(REGIONS):
                 e = estimate(heat[:, index])
-                row: dict[str, Any] = {
-                    "model": loaded.name,
-                    "weights": loaded.weights,
-                    "corpus": corpus,
-                    "emotion": emotion,
-                }
-                row |= {"method": method, "region": region, "share": e.value, "share_low": e.low, "share_high": e.high}
+                row: dict[str, Any] = {"model": loaded.name, "weights": loaded.weights, "corpus": corpus}
+                row |= {"emotion": emotion, "method": method, "region": region}
+                row |= {"share": e.value, "share_low": e.low, "share_high": e.high}
                 row |= {"area": float(areas[:, index].mean()), "images": e.n}
                 row |= {"without_heat": len(part) - e.n, "without_face": int(average.without_face[where].sum())}
                 rows.append(row | {"looks_at_background": flagged})
@@ -129,15 +125,7 @@ def summarise(loaded: LoadedModel, method: str, average: AverageAttention, share
 
 def save_average(path: Path, average: AverageAttention) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        maps=average.maps,
-        counts=average.counts,
-        without_face=average.without_face,
-        landmarks=average.landmarks,
-        corpora=np.array(average.corpora),
-        emotions=np.array(EMOTIONS),
-    )
+    np.savez_compressed(path, emotions=np.array(EMOTIONS), **vars(average))
 
 
 def load_average(path: Path) -> AverageAttention:

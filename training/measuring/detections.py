@@ -10,7 +10,6 @@ goes on where it was.
 import ast
 import hashlib
 import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluation.corruptions import corrupt
+from evaluation import corruptions
 from evaluation.store import read_arrays
-from gimefive_hf.faces import cropping, detector, networks, onet, retinaface
-from gimefive_hf.faces.detections import Detection, non_maximum_suppression, overlap
+from gimefive_hf.faces import cropping, detector, landmarks, networks, onet, retinaface
+from gimefive_hf.faces import detections as faces
+from gimefive_hf.faces.detections import Detection
 from gimefive_hf.faces.detector import FaceDetector
 from gimefive_hf.faces.landmarks import find_landmarks
 from gimefive_hf.tables import whole_file
@@ -60,7 +60,7 @@ class Way:
     def scene(self, pixels: Tensor, seed: int) -> Scene:
         """The scene of one image, uint8 RGB (3, h, w)."""
         if self.corruption:
-            pixels = corrupt(pixels[None], *self.corruption)[0]
+            pixels = corruptions.corrupt(pixels[None], *self.corruption)[0]
         crop = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
         return make_scene(crop, seed, self.face, self.roll) if self.face else bare_scene(crop)
 
@@ -100,36 +100,10 @@ class Found:
 
 
 def digest_of_search() -> str:
-    """Of everything that decides what is found where: code without its comments, constants, and the face networks."""
-    parts = (
-        FaceDetector,
-        detector.windows,
-        non_maximum_suppression,
-        overlap,
-        cropping.warp_square,
-        onet.face_likelihood,
-        onet.onet_input,
-        detector.agreed,
-        detector.log_odds,
-        retinaface.RetinaFaceDetector,
-        retinaface.fit,
-        retinaface.anchors,
-        retinaface.decode,
-        retinaface.to_detection,
-        make_scene,
-        corrupt,
-        Way.scene,
-    )
-    trees = [ast.dump(without_docstrings(ast.parse(textwrap.dedent(inspect.getsource(part))))) for part in parts]
-    constants = (
-        *(detector.DETECTOR_SIDE, detector.WIDER, detector.LEAST_FILLING),
-        *(detector.LEAST_SECOND, detector.MESH_SHARE, detector.PRIOR),
-        *(onet.ONET_SIDE, onet.ONET_MARGIN, onet.ONET_LIFT),
-        *(retinaface.ANCHOR_SIDES, retinaface.CENTRE_VARIANCE, retinaface.SIZE_VARIANCE, retinaface.MEAN_BGR.tolist()),
-        *(*retinaface.RETINA_SIDES, retinaface.BOX_SHARE, retinaface.BOX_DROP),
-        *(scenes.SCENE, scenes.EDGE),
-    )
-    digest = hashlib.sha256(repr((trees, constants)).encode())
+    """Of everything that decides what is found where: code without its comments, and the face networks."""
+    decide = (corruptions, cropping, detector, faces, landmarks, onet, retinaface, scenes, Way)
+    trees = [ast.dump(without_docstrings(ast.parse(inspect.getsource(part)))) for part in decide]
+    digest = hashlib.sha256(repr(trees).encode())
     for path in sorted([*networks.MODELS_DIR.glob("*.tflite"), *networks.MODELS_DIR.glob("*.onnx")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -138,7 +112,10 @@ def digest_of_search() -> str:
 def without_docstrings(tree: ast.AST) -> ast.AST:
     """The same tree, changed in place."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     return tree
 

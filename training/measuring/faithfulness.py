@@ -193,20 +193,8 @@ def curve_rows(loaded: LoadedModel, measured: dict[str, Measured]) -> pd.DataFra
         for kind in ("deletion", "insertion"):
             values = np.concatenate(getattr(result, kind))
             for step in range(values.shape[1]):
-                e = estimate(values[:, step])
-                rows.append(
-                    [
-                        loaded.name,
-                        loaded.weights,
-                        method,
-                        kind,
-                        step / (values.shape[1] - 1),
-                        e.value,
-                        e.low,
-                        e.high,
-                        e.n,
-                    ]
-                )
+                fraction, e = step / (values.shape[1] - 1), estimate(values[:, step])
+                rows.append([loaded.name, loaded.weights, method, kind, fraction, e.value, e.low, e.high, e.n])
     columns = ["model", "weights", "method", "curve", "fraction", "probability", "low", "high", "images"]
     return pd.DataFrame(rows, columns=columns)
 

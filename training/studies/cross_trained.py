@@ -16,11 +16,12 @@ from pathlib import Path
 from evaluation.corpora import corpora_with
 from evaluation.queries import CROSS_TRAINED
 
+from ..loop.paths import RunPaths
 from ..loop.settings import TrainingSettings, read_settings
 from ..measuring.evaluate import evaluate
 from ..measuring.scorers import load_scorer
 from ..script import Script
-from ..train import RunPaths, train
+from ..train import train
 from .import_run import run_row, update_runs
 
 RECIPE = "cross-dataset"

@@ -6,21 +6,10 @@ from ..files import CorpusFiles
 from ..schema import Entry, Problem
 from .folders import read_class_folders
 
-FOLDERS = {
-    "anger": "anger",
-    "contempt": "contempt",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "sad": "sadness",
-    "surprise": "surprise",
-}
-
 
 def read(files: CorpusFiles) -> Iterator[Entry | Problem]:
     """Entries of `CLASS/image0000006.jpg` and `CLASS/ffhq_12.jpg`."""
-    return read_class_folders(files, FOLDERS)
+    return read_class_folders(files)
 
 
 def from_ffhq(source: str) -> bool:

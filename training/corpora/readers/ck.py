@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from ..files import IMAGE_SUFFIXES, CorpusFiles
-from ..schema import LABELS, Entry, Problem
+from ..schema import Entry, Problem
 from .folders import read_class_folders
 
 SUBJECT = re.compile(r"(S\d+)_")
-FOLDERS = {name: name for name in LABELS} | {"happy": "happiness", "sad": "sadness"}
 CODES = dict(enumerate(("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")))
 PEAK_FRAMES = 3  # as in CK+48
 LABELLED = 327  # of CK+'s 593 sequences
@@ -28,7 +27,7 @@ def read(files: CorpusFiles) -> Iterator[Entry | Problem]:
     """Entries of class folders or, if there is a folder `cohn-kanade-images`, of the original tree."""
     if any("cohn-kanade-images" in name for name in files.names):
         return read_tree(files)
-    return read_class_folders(files, FOLDERS, subject=SUBJECT)
+    return read_class_folders(files, subject=SUBJECT)
 
 
 def read_tree(files: CorpusFiles) -> Iterator[Entry | Problem]:

@@ -15,15 +15,6 @@ from ..files import CorpusFiles
 from ..schema import VOTES, Entry, Problem, encode_png
 from .folders import read_class_folders
 
-FOLDERS = {
-    "angry": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "sad": "sadness",
-    "surprise": "surprise",
-    "neutral": "neutral",
-}
 CODES = dict(enumerate(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")))
 USAGE = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
 SIDE = 48
@@ -52,7 +43,7 @@ def read_folders(files: CorpusFiles) -> Iterator[Entry | Problem]:
             votes[row["file"]] = votes_of(row)
         except (KeyError, ValueError):
             yield Problem(f"{table}#{number}", f"expected file and the ten counts {', '.join(VOTES)}")
-    for item in read_class_folders(files, FOLDERS, official=True, known=TABLES):
+    for item in read_class_folders(files, official=True, known=TABLES):
         if isinstance(item, Entry):
             item.votes = votes.pop("/".join(item.source.split("/")[-3:]), None)
         yield item

@@ -6,7 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 from ..files import IMAGE_SUFFIXES, CorpusFiles
-from ..schema import Entry, Problem
+from ..schema import LABELS, Entry, Problem
+
+# What folders of a class are called, here and there.
+NAMES = {name: name for name in LABELS} | {
+    **{"happy": "happiness", "surprised": "surprise", "sad": "sadness", "angry": "anger", "disgusted": "disgust"},
+    **{"fearful": "fear", "afraid": "fear", "scared": "fear"},
+}
 
 
 def image_names(files: CorpusFiles, known: Collection[str] = ()) -> Iterator[str | Problem]:
@@ -20,7 +26,7 @@ def image_names(files: CorpusFiles, known: Collection[str] = ()) -> Iterator[str
 
 def read_class_folders(
     files: CorpusFiles,
-    labels: Mapping[str, str],
+    labels: Mapping[str, str] = NAMES,
     official: bool = False,
     subject: re.Pattern | None = None,
     known: Collection[str] = (),

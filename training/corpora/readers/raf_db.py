@@ -12,15 +12,7 @@ from ..files import CorpusFiles
 from ..schema import Entry, Problem
 from .folders import image_names, read_class_folders
 
-CODES = {
-    "1": "surprise",
-    "2": "fear",
-    "3": "disgust",
-    "4": "happiness",
-    "5": "sadness",
-    "6": "anger",
-    "7": "neutral",
-}
+CODES = dict(zip("1234567", ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"), strict=True))
 LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the authors' spelling, and the mended one
 TABLES = ("train_labels.csv", "test_labels.csv")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ..files import CorpusFiles
-from ..schema import LABELS, Entry, Problem
+from ..schema import Entry, Problem
 from .folders import read_class_folders
 
 SUBJECT = re.compile(r"([fm]\d+)_")
@@ -12,4 +12,4 @@ SUBJECT = re.compile(r"([fm]\d+)_")
 
 def read(files: CorpusFiles) -> Iterator[Entry | Problem]:
     """Entries of `CLASS/SUBJECT_….jpg`; the class folders have the names of our labels."""
-    return read_class_folders(files, {name: name for name in LABELS}, subject=SUBJECT)
+    return read_class_folders(files, subject=SUBJECT)

@@ -172,7 +172,11 @@ def draw_history(study: optuna.Study, out: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         for name, chart in (("search", charts.plot_optimization_history), ("search_settings", charts.plot_slice)):
-            figure = np.ravel(chart(study, target_name="held-out score in %"))[0].figure
+            panels = np.ravel(chart(study, target_name="held-out score in %"))
+            for panel in panels:
+                panel.xaxis.set_minor_formatter("")  # labels of a decade's ninths overlap
+            figure = panels[0].figure
+            figure.set_size_inches(max(7, 3.5 * len(panels)), 4.5)
             figure.savefig(out / f"{name}.png", dpi=110, bbox_inches="tight")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .check_explanations import check_explanations
 from .rows import compare_results, compute_results, update_results
 from .store import DEFAULT_STORE, read_leaked, read_store
 
@@ -24,7 +25,7 @@ def check_results(path: Path) -> list[str]:
     tables = [compute_results(part, store.models[name], leaked) for name, part in store.by_model.items()]
     if tables:
         faults += compare_results(store.results, pd.concat(tables, ignore_index=True))
-    return faults
+    return faults + check_explanations(path, store)
 
 
 def main() -> int:

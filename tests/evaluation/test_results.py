@@ -1,5 +1,8 @@
 """The store keeps what it is given, names what is broken, and its table follows from its predictions."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from evaluation import queries
 from evaluation.analyses.weak_spots import weak_spots
 from evaluation.cards.label_tables import neutral_elsewhere
+from evaluation.check_explanations import attention_faults, curve_faults, failure_faults, run_faults
 from evaluation.check_results import check_results
 from evaluation.rows import class_scores, compare_results, compute_results, update_results
 from evaluation.store import (
@@ -232,6 +236,43 @@ def test_a_stale_table_is_found(tmp_path):
 def test_every_stored_figure_follows_from_the_predictions():
     """The repository's own store: a stale results.csv fails here, `make check-results` says the same."""
     assert check_results(DEFAULT_STORE) == []
+
+
+@pytest.fixture(scope="module")
+def own_store():
+    return read_store()
+
+
+@pytest.mark.parametrize(
+    ("check", "table", "column", "fault"),
+    [
+        (curve_faults, "faithfulness", "gap", "is not insertion - deletion"),
+        (curve_faults, "faithfulness_curves", "probability", "is not the area of its curve"),
+        (attention_faults, "attention", "images", "attention.csv: "),
+        (failure_faults, "failures", "probability", "1 rows of"),
+        (failure_faults, "failures", "map", "has rows up to"),
+        (run_faults, "runs", "seed", "are not those of its predictions"),
+    ],
+)
+def test_spoiled_explanations_are_named(own_store, check, table, column, fault):
+    spoiled = own_store.extras[table].head(1 if check is attention_faults else None).copy()
+    spoiled.loc[spoiled.index[0], column] += 900 if column == "map" else 1
+    faults = list(check(DEFAULT_STORE, replace(own_store, extras=own_store.extras | {table: spoiled})))
+    assert any(fault in text for text in faults), faults
+
+
+def test_pictures_of_other_maps_are_named(own_store, tmp_path):
+    table = own_store.extras["attention"]
+    store = replace(own_store, extras={"attention": table[table["model"] == "gimefive"]})
+    for suffix, other in (("npz", "gimefive"), ("png", "gimefive-fast")):
+        shutil.copy(DEFAULT_STORE / f"attention_{other}.{suffix}", tmp_path / f"attention_gimefive.{suffix}")
+    assert list(attention_faults(tmp_path, store)) == [
+        "attention_gimefive.png does not show the maps of attention_gimefive.npz"
+    ]
+    weights = store.extras["attention"].assign(weights="0" * 12)
+    assert any(
+        "other weights" in text for text in attention_faults(tmp_path, replace(store, extras={"attention": weights}))
+    )
 
 
 def test_a_corpus_of_neutral_and_happiness_is_no_test_of_the_six(tmp_path):

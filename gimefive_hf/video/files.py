@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -68,34 +70,29 @@ class VideoReader:
         length = float(self._stream.duration * self.time_base) if self._stream.duration else self.duration
         self.frame_count = self._stream.frames or (round(length * self.rate) if length and self.rate else None)
         self._most = 0  # pixels of a frame
-        self._frames = self._decode()
-        self._first: VideoFrame | None = next(self._frames, None)
-        self._check_first()
+        frames, begun = self._decode(), []
+        for frame in frames:  # up to the first whole one, which tells the size before anything is written
+            begun.append(frame)
+            if frame.image is not None:
+                self.height, self.width = frame.image.shape[:2]
+                self._frames = chain(begun, frames)
+                return
+        self.close()
+        raise ValueError(f"{self.path.name}: no frame could be decoded; the file is empty or broken")
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is a sound track of a known codec."""
+        return any(stream.codec_context is not None for stream in self._container.streams.audio)
 
     @property
     def duration(self) -> float | None:
         """Length in seconds as the file says it."""
         return self._container.duration / av.time_base if self._container.duration else None
 
-    def _check_first(self) -> None:
-        """Know the upright size before anything is written."""
-        skipped = []
-        while self._first is not None and self._first.image is None:
-            skipped.append(self._first)
-            self._first = next(self._frames, None)
-        if self._first is None or self._first.image is None:
-            self.close()
-            raise ValueError(f"{self.path.name}: no frame could be decoded; the file is empty or broken")
-        self.height, self.width = self._first.image.shape[:2]
-        self._skipped = skipped
-
     def __iter__(self) -> Iterator[VideoFrame]:
         """All frames in order; those that are broken with `image` None."""
-        yield from self._skipped
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        yield from self._frames
+        return self._frames
 
     def _decode(self) -> Iterator[VideoFrame]:
         last = -1
@@ -204,7 +201,7 @@ class VideoWriter:
         self._converter = av.video.reformatter.VideoReformatter()  # one for all frames: to set it up takes as long
         self._last = -1
         self.frames = 0
-        self._audio = AudioCopy(audio, self._container) if audio is not None else None
+        self._audio = AudioCopy(audio, self._container) if audio is not None and audio.has_sound else None
 
     def write(self, image: NDArray[np.uint8], time: float) -> None:
         """Add a frame, uint8 RGB (height, width, 3), at `time` in seconds; sound up to then is added too."""
@@ -233,12 +230,9 @@ class VideoWriter:
 
     def abort(self) -> None:
         """Leave nothing behind."""
-        try:
+        with suppress(av.FFmpegError):  # a full disk, say; the file goes anyway
             self._container.close()
-        except av.FFmpegError:  # a full disk, say; the file goes anyway
-            pass
-        finally:
-            self._part.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
 
 
 class AudioCopy:
@@ -247,9 +241,7 @@ class AudioCopy:
     def __init__(self, reader: VideoReader, output: "av.container.OutputContainer"):
         self._output, self._start = output, reader.start
         self._input = open_video(reader.path)
-        self._source = next((s for s in self._input.streams.audio if s.codec_context is not None), None)
-        if self._source is None:
-            return
+        self._source = next(s for s in self._input.streams.audio if s.codec_context is not None)
         self._copies = self._source.codec_context.name in COPIED_AUDIO
         if self._copies:
             self._target = output.add_stream_from_template(self._source)
@@ -257,7 +249,6 @@ class AudioCopy:
             self._target = output.add_stream("aac", rate=self._source.rate or 48000)
         self._packets = self._packets_in_order()
         self._next = next(self._packets, None)
-        self.errors = 0
 
     def _packets_in_order(self) -> Iterator["av.Packet"]:
         try:
@@ -269,8 +260,6 @@ class AudioCopy:
 
     def advance(self, until: float) -> None:
         """Write the sound up to `until` seconds."""
-        if self._source is None:
-            return
         while self._next is not None and float(self._next.dts * self._next.time_base) - self._start <= until:
             self._write(self._next)
             self._next = next(self._packets, None)
@@ -286,13 +275,12 @@ class AudioCopy:
             for frame in packet.decode():
                 frame.pts = None if frame.pts is None else frame.pts - round(self._start / frame.time_base)
                 self._output.mux(self._target.encode(frame))
-        except av.FFmpegError:
-            self.errors += 1
+        except av.FFmpegError:  # a broken packet is silence
+            return
 
     def finish(self, until: float | None) -> None:
         """Write the rest, or the rest up to `until` seconds, and close the file."""
-        if self._source is not None:
-            self.advance(float("inf") if until is None else until)
-            if not self._copies:
-                self._output.mux(self._target.encode())
+        self.advance(float("inf") if until is None else until)
+        if not self._copies:
+            self._output.mux(self._target.encode())
         self._input.close()

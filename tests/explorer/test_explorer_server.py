@@ -43,6 +43,8 @@ def test_the_page_asks_for_the_charts_at_once_and_for_nothing_that_is_not_there(
     links = re.findall(r'<link rel="modulepreload"[^>]* href="\./([^"]+)"', page.text)
     assert any("PlotlyChart" in link for link in links) and len(links) == len(set(links))
     assert all(client.get(f"/{link}").text != "Streamlit's" for link in links)
+    (early,) = re.findall(r'import\("\./([^"]+)"\)', page.text)  # runs what the first chart needs, the same file
+    assert "PlotlyChart" in early and early in links
     assert page.headers["cache-control"] == "no-cache"
     assert page.text.index("BACKEND_BASE_URL") < page.text.index('src="./static/js/index.')  # read when that runs
 

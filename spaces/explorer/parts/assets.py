@@ -16,6 +16,11 @@ SOON = ("Html", "Selectbox", "PlotlyChart")
 IMPORTED = re.compile(r'(?:from|import)\s*"\./([\w.-]+\.js)"')
 # Spares the page to look for its server under its own path first, and wait for the answer that it is not there.
 ROOT = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href }</script>'
+# Plotly runs for a second before it can draw. The browser does that while the server still computes the chart: once the
+# headline is there, before which there is no time, and not when the chart comes.
+EARLY = """<script>(function soon() {
+  if (document.querySelector("[data-testid=stHeading]")) import("./static/js/%s"); else setTimeout(soon, 20);
+})()</script>"""
 COMPRESSED = {".js", ".css", ".html"}
 YEAR = "public, immutable, max-age=31536000"  # the files' names change with their content
 
@@ -43,7 +48,8 @@ def with_preloads(page: str, scripts: list[str]) -> str:
         for name in scripts
         if name not in page
     ]
-    return page.replace("<script", f"{ROOT}<script", 1).replace("</head>", "".join(links) + "</head>", 1)
+    early = [EARLY % name for name in scripts if name.startswith("PlotlyChart.")]
+    return page.replace("<script", f"{ROOT}<script", 1).replace("</head>", "".join(links + early) + "</head>", 1)
 
 
 @cache  # the files of one folder, of those that are asked for

@@ -30,10 +30,6 @@ def problems_of(tmp_path, name, files, as_zip=False):
     return {p.source: p.reason for p in prepared.problems}, prepared
 
 
-def test_good_corpora_have_no_problems(tmp_path):
-    assert problems_of(tmp_path, "raf-db", layouts.raf_kaggle())[0] == {}
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -50,33 +46,34 @@ def test_unreadable_image(tmp_path, data, reason):
     assert sum(prepared.counts.values()) == 27
 
 
-def test_mislabelled_file_is_kept_and_named(tmp_path):
-    files = layouts.raf_kaggle() | {RAF: layouts.picture("x", 64, kind="PNG")}
-    problems, prepared = problems_of(tmp_path, "raf-db", files)
-    assert problems == {RAF: "its name says JPEG, its bytes are PNG"}
-    assert sum(prepared.counts.values()) == 28
+RAF_TABLE = layouts.raf_kaggle()["train_labels.csv"]
 
 
-def test_labels_that_disagree(tmp_path):
-    files = layouts.raf_kaggle()
-    files["train_labels.csv"] = files["train_labels.csv"].replace(
-        "train_91000_aligned.jpg,1", "train_91000_aligned.jpg,4"
-    )
-    problems, prepared = problems_of(tmp_path, "raf-db", files)
-    assert problems == {RAF: "folder 1, but label 4 in train_labels.csv"}
-    assert sum(prepared.counts.values()) == 27
-
-
-def test_rows_without_image_and_images_without_row(tmp_path):
-    files = layouts.raf_kaggle()
-    del files[RAF]
-    files["DATASET/train/1/extra.jpg"] = layouts.picture("extra")
-    problems, prepared = problems_of(tmp_path, "raf-db", files)
-    assert problems == {
-        "train_labels.csv#train_91000_aligned.jpg": "the table's row has no image",
-        "DATASET/train/1/extra.jpg": "no row in the tables of labels",
-    }
-    assert sum(prepared.counts.values()) == 28  # the image without a row is kept: its folder labels it
+@pytest.mark.parametrize(
+    ("changes", "problems", "kept"),
+    [
+        ({}, {}, 28),
+        ({RAF: layouts.picture("x", 64, kind="PNG")}, {RAF: "its name says JPEG, its bytes are PNG"}, 28),
+        (
+            {"train_labels.csv": RAF_TABLE.replace("train_91000_aligned.jpg,1", "train_91000_aligned.jpg,4")},
+            {RAF: "folder 1, but label 4 in train_labels.csv"},
+            27,
+        ),
+        (
+            {RAF: None, "DATASET/train/1/extra.jpg": layouts.picture("extra")},
+            {
+                "train_labels.csv#train_91000_aligned.jpg": "the table's row has no image",
+                "DATASET/train/1/extra.jpg": "no row in the tables of labels",
+            },
+            28,  # the image without a row is kept: its folder labels it
+        ),
+    ],
+)
+def test_raf_folders(tmp_path, changes, problems, kept):
+    files = {name: data for name, data in (layouts.raf_kaggle() | changes).items() if data is not None}
+    found, prepared = problems_of(tmp_path, "raf-db", files)
+    assert found == problems
+    assert sum(prepared.counts.values()) == kept
 
 
 def test_unknown_folder_and_stray_files(tmp_path):

@@ -7,6 +7,7 @@ Every number of the page comes out of the JSON; nothing is written by hand.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,8 @@ def draw_counts(audit: dict, path: Path) -> None:
     """Bars of the classes of each corpus, as shares, with the number of images beside the name."""
     figure = Figure(figsize=(9, 3.6))
     axes = figure.subplots()
-    images = np.array(
-        [
-            [sum(split.get(label, 0) for split in splits.values()) for label in LABELS]
-            for splits in audit["counts"].values()
-        ]
-    )
+    counts = [sum(map(Counter, splits.values()), Counter()) for splits in audit["counts"].values()]
+    images = np.array([[count[label] for label in LABELS] for count in counts])
     sizes = images.sum(1)
     left = np.zeros(len(sizes))
     for label, shares in zip(LABELS, (100 * images / sizes[:, None]).T, strict=True):
@@ -81,7 +78,7 @@ def draw_duplicates(audit: dict, path: Path) -> None:
 
 def page(audit: dict) -> str:
     """`AUDIT.md`, out of `cards/audit.md.jinja`."""
-    optional = {"readme_counts": (), "close_hashes": {}, "ferplus": None, "ffhq": None}
+    optional: dict = {"readme_counts": (), "close_hashes": {}, "ferplus": None, "ffhq": None}
     thresholds = dict(ALIGNED=ALIGNED, CANDIDATE=CANDIDATE, LEAK=LEAK, LEAK_MIRRORED=LEAK_MIRRORED, NEAR=NEAR)
     return template("audit.md.jinja").render(
         optional | audit | thresholds,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..explain import METHODS
 from ..terminal import terminal_text
 
 if TYPE_CHECKING:
@@ -14,18 +15,6 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# The methods of explain.METHODS, which is not imported here because the parser is built for every command.
-METHOD_NAMES = (
-    "cam",
-    "grad-cam",
-    "grad-cam++",
-    "score-cam",
-    "layer-cam",
-    "occlusion",
-    "activations",
-    "integrated-gradients",
-    "saliency",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="grad-cam",
-        choices=METHOD_NAMES,
+        choices=METHODS,
         help="docs/EXPLANATIONS.md compares them (default: grad-cam)",
     )
     parser.add_argument(

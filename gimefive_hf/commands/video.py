@@ -7,17 +7,15 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..explain import METHODS
     from ..runtimes.backends import add_model_arguments
-    from .explain import METHOD_NAMES
 
     parser.add_argument("video", metavar="IN", help="video file: mp4, mov, webm, avi, mkv, gif, …")
     parser.add_argument("-o", "--output", help="annotated video to write: .mp4")
     parser.add_argument("--timeline", help="table to write: .csv or .parquet, one row per frame and person")
     parser.add_argument("--picture", help="interactive picture of the scores over time to write: .html")
     add_model_arguments(parser, precision="auto")
-    parser.add_argument(
-        "--explain", choices=METHOD_NAMES, metavar="METHOD", help=f"heat map: {', '.join(METHOD_NAMES)}"
-    )
+    parser.add_argument("--explain", choices=METHODS, metavar="METHOD", help=f"heat map: {', '.join(METHODS)}")
     parser.add_argument("--landmarks", action="store_true", help="find and draw the 68 landmarks")
     parser.add_argument("--every", type=int, default=1, help="analyse each N-th frame only (default: 1)", metavar="N")
     parser.add_argument(

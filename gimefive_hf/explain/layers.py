@@ -3,10 +3,10 @@
 import copy
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
+from . import scaling
 
 
 class SinglePass(nn.Module):
@@ -75,20 +75,5 @@ def token_grid(network: nn.Module | None, count: int) -> tuple[int, int]:
 
 
 def scale_maps(maps: Tensor, size: tuple[int, int] | None = None) -> np.ndarray:
-    """
-    Stretch each map (n, h, w) to [0, 1], enlarge it bilinearly to `size` (H, W), stretch it again: float32 (n, H, W).
-
-    The same as grad-cam's scaling, so that maps of all methods can be compared. A constant map becomes 0.
-    """
-    maps = stretch(maps.detach().float())
-    if size is not None and tuple(size) != tuple(maps.shape[-2:]):
-        maps = nn.functional.interpolate(maps[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
-        maps = stretch(maps)
-    return maps.cpu().numpy()
-
-
-def stretch(maps: Tensor) -> Tensor:
-    """(maps - min) / (max - min) of each map (n, h, w), 0 where max = min."""
-    maps = maps - maps.amin(dim=(1, 2), keepdim=True)
-    top = maps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(top > 0, maps / top.clamp(min=torch.finfo(maps.dtype).tiny), torch.zeros_like(maps))
+    """Maps (n, h, w) as `scaling.scale_maps` gives them, of their own size by default."""
+    return scaling.scale_maps(maps.detach().float().cpu().numpy(), tuple(size or maps.shape[-2:]))

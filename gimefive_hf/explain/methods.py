@@ -15,20 +15,7 @@ import torch
 from torch import Tensor
 
 from ..modeling_gimefive import GiMeFiveForImageClassification
-
-# Name on the command line → module and function. Each function takes (model, pixel_values, targets, **options), where
-# targets is a list with one class index per image, and returns float32 (n, H, W) in [0, 1].
-METHODS: dict[str, tuple[str, str]] = {
-    "cam": ("cam", "cam"),
-    "grad-cam": ("gradcam", "grad_cam"),
-    "grad-cam++": ("gradcam", "grad_cam_plus_plus"),
-    "score-cam": ("scorecam", "score_cam"),
-    "layer-cam": ("gradcam", "layer_cam"),
-    "occlusion": ("occlusion", "occlusion"),
-    "activations": ("activations", "mean_activation"),
-    "integrated-gradients": ("gradients", "integrated_gradients"),
-    "saliency": ("gradients", "saliency"),
-}
+from . import METHODS
 
 Targets: TypeAlias = int | str | Sequence[int | str] | Tensor | np.ndarray | None
 

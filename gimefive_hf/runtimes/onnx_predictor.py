@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundled import resolve_checkpoint
+from ..explain.scaling import scale_maps
 from .predictor import Crops, check_method, softmax
 from .preprocessing import Preprocessing
-from .views import scale_maps, views
+from .views import views
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,16 +25,3 @@ def zoom_matrix(length: int, factor: float) -> NDArray[np.float32]:
     centre = (length - 1) / 2
     places = np.clip((np.arange(length) - centre) / factor + centre, 0, length - 1)
     return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)
-
-
-def scale_maps(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """As `explain.layers.scale_maps`: each map (n, h, w) stretched to [0, 1], enlarged to `size`, stretched again."""
-    maps = stretch(maps)
-    return stretch(np.stack([cv2.resize(map_, size[::-1], interpolation=cv2.INTER_LINEAR) for map_ in maps]))
-
-
-def stretch(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(maps - min) / (max - min) of each map (n, h, w), 0 where max = min."""
-    maps = maps - maps.min(axis=(1, 2), keepdims=True)
-    top = maps.max(axis=(1, 2), keepdims=True)
-    return (maps / np.maximum(top, np.finfo(np.float32).tiny) * (top > 0)).astype(np.float32)

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from gimefive_hf.cli import main
-from gimefive_hf.commands.explain import METHOD_NAMES
 from gimefive_hf.drawing.explanations import (
     Explained,
     draw_average_maps,
@@ -25,10 +24,6 @@ def explained(classes: int = 1) -> Explained:
     names = ["happiness", "surprise", "sadness", "anger", "disgust", "fear"][:classes]
     points = np.full((68, 2), 16, np.float32)
     return Explained(crop, heat, names, [1 / classes] * classes, points, "because", "face 1")
-
-
-def test_commands_methods_are_the_librarys():
-    assert tuple(METHODS) == METHOD_NAMES
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "cam"])

@@ -21,7 +21,7 @@ from gimefive_hf import (
 )
 from gimefive_hf.bundled import BUNDLED
 from gimefive_hf.cli import main
-from gimefive_hf.explain.layers import scale_maps as torch_scale_maps
+from gimefive_hf.explain.scaling import scale_maps, stretch
 from gimefive_hf.modeling_gimefive import zoom as torch_zoom
 from gimefive_hf.runtimes.backends import load_predictor
 from gimefive_hf.runtimes.export import export_onnx
@@ -29,7 +29,7 @@ from gimefive_hf.runtimes.onnx_predictor import ExportedFacts, OnnxPredictor, on
 from gimefive_hf.runtimes.predictor import predict_and_explain_crops, predict_crops
 from gimefive_hf.runtimes.preprocessing import Preprocessing, luma
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
-from gimefive_hf.runtimes.views import scale_maps, zoom
+from gimefive_hf.runtimes.views import zoom
 from tests.cases.video_cases import face_photo, image_folder, moving_face, save_tiny, tiny_recognizer, write_clip
 
 RANDOM = np.random.default_rng(0)
@@ -124,8 +124,10 @@ def test_facts_that_a_config_leaves_out_are_its_defaults():
 def test_maps_are_scaled_as_by_torch(size):
     maps = RANDOM.normal(size=(3, 7, 7)).astype(np.float32)
     maps[1] = 0.4  # the same everywhere
-    expected = torch_scale_maps(torch.from_numpy(maps), size)
+    enlarged = torch.nn.functional.interpolate(torch.from_numpy(stretch(maps))[:, None], size, mode="bilinear")
+    expected = stretch(enlarged[:, 0].numpy())
     np.testing.assert_allclose(scale_maps(maps, size), expected, atol=1e-5)
+    assert expected[0].min() == 0 and expected[0].max() == 1
     assert scale_maps(maps, size).dtype == np.float32 and not scale_maps(maps, size)[1].any()
 
 

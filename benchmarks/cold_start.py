@@ -53,76 +53,53 @@ def measure(calls: dict[str, list[str]], repeats: int, warm_up: bool = True) -> 
     """Each once for warming up the disk's cache, then all in turn, `repeats` times."""
     for call in calls.values() if warm_up else ():
         run(call)
-    results: dict[str, list[Usage]] = {name: [] for name in calls}
-    for _ in range(repeats):
-        for name, call in calls.items():
-            results[name].append(run(call))
-    return results
+    runs = [{name: run(call) for name, call in calls.items()} for _ in range(repeats)]
+    return {name: [usages[name] for usages in runs] for name in calls}
 
 
 def rows(results: dict[str, list[Usage]]) -> list[list[str]]:
     """One line per command: medians, and the shortest wall time."""
-    return [
-        [
-            f"`{name}`",
-            f"{median(usage.wall for usage in usages):.2f}",
-            f"{min(usage.wall for usage in usages):.2f}",
-            f"{median(usage.cpu for usage in usages):.2f}",
-            f"{max(usage.peak for usage in usages):.0f}",
-        ]
-        for name, usages in results.items()
-    ]
-
-
-def photo_calls(photo: Path) -> dict[str, list[str]]:
-    """One photo by every way, and what importing torch's way costs without doing anything."""
-    command = [sys.executable, "-m", "gimefive_hf.cli"]
-    ways = {"": [], " --fast": ["--fast"], " --backend torch": ["--backend", "torch"]}
-    calls = {"gimefive --help": [*command, "--help"]}
-    calls |= {f"gimefive predict PHOTO{name}": [*command, "predict", str(photo), *more] for name, more in ways.items()}
-    return calls | {"importing transformers, torch and our model": [sys.executable, "-c", IMPORT]}
-
-
-def folder_calls(crops: Path, place: Path) -> dict[str, list[str]]:
-    """The paper's script, and `score` in its ways."""
-    score = [sys.executable, "-m", "gimefive_hf.cli", "score", str(crops), "--crops", "--overwrite", "-o"]
-    ways = {"": [], " --single-view": ["--single-view"], " --fast": ["--fast"]}
-    calls = {"the paper's script": [sys.executable, "-c", PAPERS_SCRIPT, str(crops)]}
-    return calls | {
-        f"gimefive score CROPS{name}": [*score, str(place / f"{number}.csv"), *more]
-        for number, (name, more) in enumerate(ways.items())
-    }
+    found = []
+    for name, usages in results.items():
+        walls, processor, peak = [u.wall for u in usages], median(u.cpu for u in usages), max(u.peak for u in usages)
+        found.append([f"`{name}`", f"{median(walls):.2f}", f"{min(walls):.2f}", f"{processor:.2f}", f"{peak:.0f}"])
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photo", type=Path, required=True)
-    parser.add_argument("--crops", type=Path, help="folder with aligned crops (.jpg); without it only the photo")
+    parser.add_argument("--crops", type=Path, required=True, help="folder with aligned crops (.jpg)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder-repeats", type=int, default=3)
     args = parser.parse_args()
-    one = measure(photo_calls(args.photo.resolve()), args.repeats)
-    many = {}
-    if args.crops:
-        with tempfile.TemporaryDirectory() as place:  # libraries and networks are in the disk's cache by now
-            many = measure(folder_calls(args.crops.resolve(), Path(place)), args.folder_repeats, warm_up=False)
+    photo, crops = str(args.photo.resolve()), str(args.crops.resolve())
+    command = [sys.executable, "-m", "gimefive_hf.cli"]
+    calls = {"gimefive --help": [*command, "--help"]}
+    for flags in ([], ["--fast"], ["--backend", "torch"]):
+        calls[" ".join(["gimefive predict PHOTO", *flags])] = [*command, "predict", photo, *flags]
+    one = measure(calls | {"importing transformers, torch and our model": [sys.executable, "-c", IMPORT]}, args.repeats)
+    with tempfile.TemporaryDirectory() as place:  # libraries and networks are in the disk's cache by now
+        score = [*command, "score", crops, "--crops", "--overwrite", "-o", f"{place}/scores.csv"]
+        calls = {"the paper's script": [sys.executable, "-c", PAPERS_SCRIPT, crops]}
+        for flags in ([], ["--single-view"], ["--fast"]):
+            calls[" ".join(["gimefive score CROPS", *flags])] = [*score, *flags]
+        many = measure(calls, args.folder_repeats, warm_up=False)
     from .measuring import table, write_results  # they import torch, see `run`
 
     header = ["", "wall s, median", "wall s, best", "processor s, median", "peak MB"]
-    texts = [
+    write_results(
+        __spec__,
+        "From a cold shell",
         "Whole processes, the start of Python included, with warm disk caches. Peak: resident memory as the kernel "
         "counted it.",
         f"One photo with one face, {args.repeats} runs each in turn:",
         table(header, rows(one)),
-    ]
-    if args.crops:
-        texts += [
-            f"{len(list(args.crops.rglob('*.jpg')))} aligned crops as JPEG files, {args.folder_repeats} runs each in "
-            "turn, on all cores. The paper's script opens, transforms and scores one image at a time with its network; "
-            "the networks are not the same:",
-            table(header, rows(many)),
-        ]
-    print(write_results("cold-start", "From a cold shell", "python -m benchmarks.cold_start", texts))
+        f"{len(list(args.crops.rglob('*.jpg')))} aligned crops as JPEG files, {args.folder_repeats} runs each in turn, "
+        "on all cores. The paper's script opens, transforms and scores one image at a time with its network; the "
+        "networks are not the same:",
+        table(header, rows(many)),
+    )
 
 
 if __name__ == "__main__":

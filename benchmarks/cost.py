@@ -8,7 +8,6 @@ the repetitions, because whatever else the machine does can only add to it. A ne
 paper's table has random weights here, on which its time does not depend.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from evaluation.store import DEFAULT_STORE, read_store, write_table
 from gimefive_hf.recognizer import from_pretrained
 from training.networks.catalogue import build_network
 
-from .measuring import machine
+from .measuring import machine, options, timed
 
 COLUMNS = ["model", "milliseconds", "megabytes", "how", "machine", "date"]
 CHECKPOINTS = Path(gimefive_hf.__file__).parent / "checkpoints"
@@ -33,12 +32,7 @@ CHECKPOINTS = Path(gimefive_hf.__file__).parent / "checkpoints"
 def least_milliseconds(work: Callable[[], object], repetitions: int = 12) -> float:
     """Processor time of the fastest repetition, after one to warm up."""
     work()
-    times = []
-    for _ in range(repetitions):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return 1000 * min(times)
+    return 1000 * min(timed(work).cpu for _ in range(repetitions))
 
 
 @torch.inference_mode()
@@ -62,22 +56,16 @@ def cost_of(model: str) -> tuple[float, float, str] | None:
     return least_milliseconds(lambda: fer.score_crops([crop])), size, how
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    args = parser.parse_args()
+def main() -> None:
+    args = options(__doc__, store=DEFAULT_STORE)
     torch.set_num_threads(1)
-    rows = []
+    where, rows = machine().split("; ")[0], []
     for model in read_store(args.store).models:
-        cost = cost_of(model)
-        if cost is not None:
-            rows.append(
-                [model, *cost, machine().split(". ")[0].split("; ")[0], pd.Timestamp.today().date().isoformat()]
-            )
+        if (cost := cost_of(model)) is not None:
+            rows.append([model, *cost, where, time.strftime("%Y-%m-%d")])
             print(*rows[-1], flush=True)
     write_table(args.store / "cost.csv", pd.DataFrame(rows, columns=COLUMNS), COLUMNS, ["model"])
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -4,14 +4,11 @@ What one visitor of the demo waits for, without the network between: the answer 
     python -m benchmarks.demo_answers --repeats 10
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from .measuring import Timing, interleaved, table, write_results
+from .measuring import interleaved, medians, options, table, write_results
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
 PHOTOS = {"one face": "astronaut.jpg", "five faces": "group.jpeg"}
@@ -47,25 +44,15 @@ def works() -> dict[str, Callable[[], object]]:
     return found
 
 
-def row(label: str, timings: list[Timing]) -> list[str]:
-    walls, processors = [t.wall for t in timings], [t.cpu for t in timings]
-    return [label, *(f"{value:.2f}" for value in (np.median(walls), min(walls), np.median(processors)))]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=10)
-    args = parser.parse_args()
-    rows = [row(label, timings) for label, timings in interleaved(works(), args.repeats).items()]
-    write_results(
-        "demo-answers",
-        "What one visitor of the demo waits for",
-        "python -m benchmarks.demo_answers",
-        [
-            f"Seconds on the server, each measured {args.repeats} times in turn, after one to warm up.",
-            table(["", "wall clock, median", "fastest", "processor, median"], rows),
-        ],
-    )
+    args = options(__doc__, repeats=10)
+    rows = []
+    for label, timings in interleaved(works(), args.repeats).items():
+        wall, cpu = medians(timings)
+        rows.append([label, *(f"{value:.2f}" for value in (wall / 1000, min(t.wall for t in timings), cpu / 1000))])
+    about = f"Seconds on the server, each measured {args.repeats} times in turn, after one to warm up."
+    header = ["", "wall clock, median", "fastest", "processor, median"]
+    write_results(__spec__, "What one visitor of the demo waits for", about, table(header, rows))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 The demo under many clients at once: photos, clips, cancelled requests, aborted uploads, attacks; how long answers take,
 how far its memory grows, what it leaves on the disk.
 
-    python -m benchmarks.demo_soak --clients 32 --minutes 5
+    python -m benchmarks.demo_soak [--clients 32] [--minutes 5] [--model gimefive]
 """
 
-import argparse
+import io
 import json
 import os
 import random
@@ -26,7 +26,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from .measuring import table, write_results
+from .measuring import options, table, write_results
 
 ROOT = Path(__file__).parents[1]
 CLIP = next((ROOT / "spaces" / "demo" / "examples").glob("*.mp4"))
@@ -159,8 +159,6 @@ class Client:
 
 def photos() -> list[bytes]:
     """JPEGs of several sizes, with a face and without."""
-    import io
-
     from skimage.data import astronaut, coffee
 
     files = []
@@ -218,11 +216,7 @@ def rows(result: Soak) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--model", default="gimefive")
-    args = parser.parse_args()
+    args = options(__doc__, clients=32, minutes=5.0, model="gimefive")
     with running_demo(args.model) as (url, pid, folder):
         result = soak(url, pid, folder, args.clients, 60 * args.minutes, 60)
     about = (
@@ -235,7 +229,7 @@ def main() -> None:
         f"Memory of the server: {result.warm:.0f} MB warm, {max(result.memory):.0f} MB at most, {result.after:.0f} MB "
         f"afterwards. Files left: {len(result.left)}. Wrong answers: {len(result.failures)}."
     )
-    print(write_results("demo", "The demo under load", "python -m benchmarks.demo_soak", [about, made, kept]))
+    write_results(__spec__, "The demo under load", about, made, kept)
     print(*result.failures[:10], *result.left[:10], sep="\n")
 
 

@@ -4,10 +4,9 @@ What each explanation method costs, in forward passes: on the flagship's network
     python -m benchmarks.explanations [--model gimefive]
 """
 
-import argparse
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gimefive_hf import GiMeFiveConfig, GiMeFiveForImageClassification
@@ -15,55 +14,31 @@ from gimefive_hf.explain import METHODS, explain
 from gimefive_hf.explain.cam import cam_obstacle, single_pass_features
 from gimefive_hf.explain.gradcam import run_package
 
-from .measuring import Timing, interleaved, table, timed, write_results
+from .measuring import interleaved, medians, options, table, timed, write_results
 
 SLOW = ("score-cam", "occlusion", "integrated-gradients")
 SLOW_BATCH = 4
 
 
-def methods_for(model: GiMeFiveForImageClassification, x: torch.Tensor) -> dict[str, object]:
-    """Name → function of a batch; Grad-CAM by the package too, where the library needs no backward pass."""
-    exact = cam_obstacle(model, single_pass_features(model, x[:1])) is None
-    works = {name: lambda x, name=name: explain(model, x, name, 0) for name in METHODS if name != "cam" or exact}
-    if exact:
-        works["grad-cam by grad-cam"] = lambda x: run_package("GradCAM", model, x, [0] * len(x))
-    return works
-
-
-def rows_for(model: GiMeFiveForImageClassification, x: torch.Tensor, repeats: int) -> list[list[str]]:
+def rows_for(model: GiMeFiveForImageClassification, x: torch.Tensor, repeats: int) -> list[list[object]]:
     """One row per method: milliseconds per image and the multiple of the forward pass, wall and processor time."""
-    works = methods_for(model, x)
-
-    @torch.no_grad()
-    def forward() -> None:
-        model.classify(x)
-
-    def run(name):
-        part = x[:SLOW_BATCH] if name in SLOW else x
-        return lambda: works[name](part)
-
-    times = interleaved({"forward": forward} | {name: run(name) for name in works}, repeats)
-    base = per_image(times["forward"], len(x))
-    rows = []
+    exact = cam_obstacle(model, single_pass_features(model, x[:1])) is None
+    counts = {name: SLOW_BATCH if name in SLOW else len(x) for name in METHODS if name != "cam" or exact}
+    works = {"forward": torch.no_grad()(partial(model.classify, x))}
+    works |= {name: partial(explain, model, x[:count], name, 0) for name, count in counts.items()}
+    if exact:  # Grad-CAM by the package too, where the library needs no backward pass
+        works["grad-cam by grad-cam"] = partial(run_package, "GradCAM", model, x, [0] * len(x))
+    times, rows = interleaved(works, repeats), []
+    base = medians(times["forward"], len(x))
     for name, timings in times.items():
-        n = SLOW_BATCH if name in SLOW else len(x)
-        wall, cpu = per_image(timings, n)
-        rows.append([name, n, f"{wall:.1f}", f"{cpu:.1f}", f"{wall / base[0]:.1f}", f"{cpu / base[1]:.1f}"])
+        count = counts.get(name, len(x))
+        wall, cpu = medians(timings, count)
+        rows.append([name, count, *(f"{value:.1f}" for value in (wall, cpu, wall / base[0], cpu / base[1]))])
     return rows
 
 
-def per_image(timings: list[Timing], n: int) -> tuple[float, float]:
-    """Median milliseconds per image, wall and processor."""
-    wall, cpu = (1000 * float(np.median([getattr(t, kind) for t in timings])) / n for kind in ("wall", "cpu"))
-    return wall, cpu
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gimefive", help='"gimefive" or the folder of a checkpoint')
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
+    args = options(__doc__, model="gimefive", batch=32, repeats=5)
     torch.manual_seed(0)
     flagship = GiMeFiveForImageClassification.from_pretrained(args.model).eval()
     paper = GiMeFiveForImageClassification(GiMeFiveConfig()).eval()
@@ -81,10 +56,7 @@ def main() -> None:
         f"{single.cpu:.2f} s of processor."
     )
     text = f'Medians of {args.repeats} runs, all methods in turn; "forward" is one pass without gradients.'
-    path = write_results(
-        "explanations", "Cost of the explanations", "python -m benchmarks.explanations", [text, *paragraphs]
-    )
-    print(path.read_text())
+    write_results(__spec__, "Cost of the explanations", text, *paragraphs)
 
 
 if __name__ == "__main__":

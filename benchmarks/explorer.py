@@ -8,7 +8,6 @@ again. The server has shown every page before. The browser is spoken to without 
 hundred requests and takes a second for it.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -26,7 +25,7 @@ from urllib.request import urlopen
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from .measuring import table, write_results
+from .measuring import options, table, write_results
 
 EXPLORER = Path(__file__).parents[1] / "spaces" / "explorer"
 PHOTO = EXPLORER.parent / "demo" / "examples" / "astronaut.jpg"
@@ -172,16 +171,11 @@ def measure(visits: int) -> tuple[dict[str, list[float]], float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--visits", type=int, default=3)
-    args = parser.parse_args()
+    args = options(__doc__, visits=3)
     before = os.getloadavg()[0]
     times, photo = measure(args.visits)
     rows = [[name.replace("_", " "), *(f"{t:.1f}" if t == t else "–" for t in found)] for name, found in times.items()]
-    header = [
-        "page",
-        *(f"{mark}, {cache}" for cache in ("empty cache", "cached") for mark in ("headline", "first chart")),
-    ]
+    marks = [f"{mark}, {cache}" for cache in ("empty cache", "cached") for mark in ("headline", "first chart")]
     alone = os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
     about = (
         f"Seconds after the link, the median of {args.visits} visit(s) to a server that has shown every page before. "
@@ -191,9 +185,7 @@ def main() -> None:
     slow = [name for name, found in times.items() if found[1] >= 2]
     about += f" {len(times) - len(slow)} of {len(times)} pages are there within two seconds with an empty cache."
     text = f"Try it, from the photo to the first scores: {photo:.1f} s."
-    print(
-        write_results("explorer", "The explorer", "python -m benchmarks.explorer", [about, table(header, rows), text])
-    )
+    write_results(__spec__, "The explorer", about, table(["page", *marks], rows), text)
 
 
 if __name__ == "__main__":

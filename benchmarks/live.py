@@ -1,19 +1,16 @@
 """
 The browser's page in headless Chromium without a GPU, with a fake camera of 640×480: how soon, how fast, how steady.
 
-    python -m benchmarks.live --minutes 10
+    python -m benchmarks.live [--minutes 10] [--seconds 30]
 
-Beside the wall clock, processor time of the threads is measured: what a free core would need, on a busy machine too.
+Memory is watched for the minutes, speed measured over the seconds. Beside the wall clock, processor time of the threads
+is measured: what a free core would need, on a busy machine too.
 """
 
-import argparse
 import json
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -23,9 +20,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from gimefive_hf.video.files import VideoReader
 from spaces.build_live import build
-from spaces.serve_live import make_server
+from spaces.serve_live import serving
 
-from .measuring import table, write_results
+from .measuring import options, table, write_results
 
 CLIP = Path(__file__).parents[1] / "spaces" / "demo" / "examples" / "changing_face.mp4"
 WIDTH, HEIGHT = 640, 480
@@ -43,14 +40,6 @@ def write_camera(path: Path) -> None:
         for frame in reader:
             image = cv2.resize(frame.image, (WIDTH, HEIGHT))
             file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).tobytes())
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    server = make_server(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 def loaded(page: Page, url: str) -> float:
@@ -100,10 +89,7 @@ def watch(page: Page, process: psutil.Process, seconds: float) -> dict[str, floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="for which the memory is watched")
-    parser.add_argument("--seconds", type=float, default=30, help="for which the speed is measured")
-    args = parser.parse_args()
+    args = options(__doc__, minutes=10.0, seconds=30.0)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         camera = Path(temporary) / "camera.y4m"
         write_camera(camera)
@@ -132,21 +118,16 @@ def main() -> None:
     rows = [[name, f"{value:.1f}"] for name, value in speed.items()]
     remembered = [f"{memory[0]:.0f}", f"{memory[len(memory) // 2]:.0f}", f"{memory[-1]:.0f}", f"{max(memory):.0f}"]
     write_results(
-        "live",
+        __spec__,
         "The page that reads in the browser",
-        "python -m benchmarks.live",
-        [
-            f"One face, landmarks and bars, {WIDTH}×{HEIGHT}, headless Chromium without a GPU, one thread of "
-            "WebAssembly; the page is served from this machine. But for the first row, milliseconds per frame: of the "
-            "wall clock, and processor time of a thread. Where few frames are read, each bears more of what is done by "
-            "the clock: a look at a piece of the picture for new faces, the panel and the charts.",
-            table(["", "wall clock"], starting),
-            table(["while the camera runs", f"over {args.seconds:.0f} s"], rows),
-            table(
-                ["memory of the page's process, MB", "half way", f"after {args.minutes:g} min", "most"], [remembered]
-            ),
-            f"Requests while the camera ran: {len(sent)}.",
-        ],
+        f"One face, landmarks and bars, {WIDTH}×{HEIGHT}, headless Chromium without a GPU, one thread of "
+        "WebAssembly; the page is served from this machine. But for the first row, milliseconds per frame: of the "
+        "wall clock, and processor time of a thread. Where few frames are read, each bears more of what is done by "
+        "the clock: a look at a piece of the picture for new faces, the panel and the charts.",
+        table(["", "wall clock"], starting),
+        table(["while the camera runs", f"over {args.seconds:.0f} s"], rows),
+        table(["memory of the page's process, MB", "half way", f"after {args.minutes:g} min", "most"], [remembered]),
+        f"Requests while the camera ran: {len(sent)}.",
     )
 
 

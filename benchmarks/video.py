@@ -1,13 +1,12 @@
 """
 Frames per second of `gimefive video` beside the paper's way: one face, 640×480, heat map on every frame.
 
-    python -m benchmarks.video [--model gimefive] [--seconds 4]
+    python -m benchmarks.video [--model gimefive] [--seconds 4] [--repeats 3]
 """
 
-import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import cv2
 import numpy as np
@@ -15,35 +14,28 @@ import pandas as pd
 
 from gimefive_hf import from_pretrained
 from gimefive_hf.recognizer import ExpressionRecognizer
-from gimefive_hf.video.analysis import VideoSummary, annotate_video
+from gimefive_hf.video.analysis import annotate_video
 from gimefive_hf.video.files import VideoWriter
 
 from . import papers_way
-from .measuring import Timing, interleaved, table, write_results
-
-PAPER = "the paper's way"
+from .measuring import compared, interleaved, options, table, write_results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--model", default="gimefive")
-    args = parser.parse_args()
+    args = options(__doc__, model="gimefive", seconds=4.0, repeats=3)
     frames = round(args.seconds * 25)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         clip = write_face_clip(folder / "in.mp4", args.seconds)
-        network = papers_way.papers_network()
         recognizers = {
             f"gimefive video, {precision}": from_pretrained(args.model, precision=precision)
             for precision in ("fp32", "bf16")
         }
-        works = {PAPER: lambda: papers_way.annotate_video(network, clip, folder / "paper.mp4")}
-        for name in recognizers:
-            works[name] = lambda name=name: annotate(recognizers[name], clip, folder / name, frames)
-        results = interleaved(works, args.repeats)
-        sizes = ", ".join(f"{path.stat().st_size // 1000} kB" for path in (clip, folder / f"{name}.mp4"))
+        paper = partial(papers_way.annotate_video, papers_way.papers_network(), clip, folder / "paper.mp4")
+        works = {"the paper's way": paper}
+        works |= {name: partial(annotate, fer, clip, folder / name, frames) for name, fer in recognizers.items()}
+        results = compared(interleaved(works, args.repeats), frames)
+        sizes = ", ".join(f"{path.stat().st_size // 1000} kB" for path in (clip, *folder.glob("*bf16.mp4")))
         differences = compare_scores(recognizers, clip, folder, frames)
     text = (
         f"{frames} frames of a moving face, 640×480, H.264 in; {args.repeats} runs of each in turn. The paper's way: "
@@ -60,8 +52,11 @@ def main() -> None:
     )
     header = ["", "frames/s, best", "to the paper's, median of runs", "processor ms per frame"]
     header += ["frames/s that two free cores would allow", "to the paper's, by processor time"]
-    paragraphs = [text, table(header, speed_rows(results, frames)), views, differences]
-    print(write_results("video", "Annotating a video", "python -m benchmarks.video", paragraphs))
+    rows = [
+        [name, f"{rate:.1f}", times, f"{cpu:.1f}", f"{2000 / cpu:.0f}", times_cpu]
+        for name, rate, times, cpu, times_cpu in results
+    ]
+    write_results(__spec__, "Annotating a video", text, table(header, rows), views, differences)
 
 
 def write_face_clip(path: Path, seconds: float = 6, width: int = 640, height: int = 480, fps: int = 25) -> Path:
@@ -85,25 +80,12 @@ def write_face_clip(path: Path, seconds: float = 6, width: int = 640, height: in
 
 def annotate(
     recognizer: ExpressionRecognizer, clip: Path, output: Path, frames: int, average_views: bool = False
-) -> VideoSummary:
+) -> None:
     """The whole work, with the default of everything but heat map and landmarks."""
     video, timeline = output.with_suffix(".mp4"), output.with_suffix(".csv")
     options = {"explain": "grad-cam", "landmarks": True, "average_views": average_views}
     summary = annotate_video(recognizer, clip, video, timeline, **options)
     assert (summary.frames, summary.without_face, summary.persons) == (frames, 0, 1), summary
-    return summary
-
-
-def speed_rows(results: dict[str, list[Timing]], frames: int) -> list[list[str]]:
-    """A row for each of `results`, compared with the paper's."""
-    base = results[PAPER]
-    rows = []
-    for name, timings in results.items():
-        ratios = [b.wall / t.wall for b, t in zip(base, timings, strict=True)]
-        cpu = median(t.cpu for t in timings) / frames * 1000
-        cells = [name, f"{frames / min(t.wall for t in timings):.1f}", f"{median(ratios):.1f}×", f"{cpu:.1f}"]
-        rows.append([*cells, f"{2000 / cpu:.0f}", f"{median(b.cpu for b in base) / frames * 1000 / cpu:.1f}×"])
-    return rows
 
 
 def compare_scores(recognizers: dict[str, ExpressionRecognizer], clip: Path, folder: Path, frames: int) -> str:
@@ -120,15 +102,8 @@ def compare_scores(recognizers: dict[str, ExpressionRecognizer], clip: Path, fol
             apart = np.abs(found[columns].to_numpy() - expected[columns].to_numpy())
             cells += [f"{apart.mean():.3f}", f"{apart.max():.3f}"]
         rows.append([*cells, f"{(found['emotion'] == expected['emotion']).sum()} of {frames}"])
-    header = [
-        "",
-        "raw: mean difference",
-        "largest",
-        "smoothed: mean difference",
-        "largest",
-        "frames with the same name",
-    ]
-    return table(header, rows)
+    header = ["", "raw: mean difference", "largest", "smoothed: mean difference", "largest"]
+    return table([*header, "frames with the same name"], rows)
 
 
 if __name__ == "__main__":

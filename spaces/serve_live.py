@@ -1,7 +1,10 @@
 """A static server on loopback for the browser's page, with the headers that a good host sends."""
 
+import contextlib
 import functools
 import http.server
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 PORT = 7870
@@ -33,20 +36,23 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def make_server(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
-    """A server of `folder` on 127.0.0.1; port 0 takes a free one. Raises ValueError if the port is taken."""
+@contextlib.contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[str]:
+    """The address of `folder` on 127.0.0.1; port 0 takes a free one. Raises ValueError if the port is taken."""
     handler = functools.partial(Handler, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         raise ValueError(f"port {port} cannot be used ({error.strerror}); give another with --port") from None
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 def serve(folder: Path, port: int = PORT) -> None:
     """Serve until interrupted."""
-    with make_server(folder, port) as server:
-        print(f"open http://127.0.0.1:{server.server_port}, stop with Ctrl-C")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+    with serving(folder, port) as url, contextlib.suppress(KeyboardInterrupt):
+        print(f"open {url}, stop with Ctrl-C")
+        threading.Event().wait()
+    print()

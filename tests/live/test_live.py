@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from gimefive_hf.recognizer import ExpressionRecognizer
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
 from spaces.build_live import LIVE, PACKAGES, build
 from spaces.live_facts import model_folder
-from spaces.serve_live import make_server
+from spaces.serve_live import serving
 from tests.cases.live_vectors import vectors
 from tests.demo.test_demo_live import CLIP, write_y4m
 
@@ -45,11 +44,8 @@ def folder(node_packages, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder):
-    server = make_server(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with serving(folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -252,14 +248,11 @@ def test_it_is_a_static_space(folder):
 
 @pytest.mark.browser
 def test_opens_offline(folder, playwright, chromium):
-    server = make_server(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     browser = playwright.chromium.launch(executable_path=chromium, args=CAMERA)
     page = browser.new_page()
-    page.goto(f"http://127.0.0.1:{server.server_port}/")
-    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
-    server.shutdown()
-    server.server_close()
+    with serving(folder) as url:
+        page.goto(url)
+        page.wait_for_selector("body[data-state=ready]", timeout=60_000)
     page.reload()
     page.wait_for_selector("body[data-state=ready]", timeout=60_000)
     page.click("nav a")

@@ -14,20 +14,11 @@ from benchmarks import measuring
 @pytest.mark.parametrize("module", [benchmarks.latency, benchmarks.score])
 def test_one_call_writes_the_page(module, astronaut, tiny_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "HERE", tmp_path)
-    monkeypatch.setattr(measuring, "SHAPES", ((64, 64, 64),))
     for number in range(16):
         path = tmp_path / "crops" / ("anger" if number % 2 else "fear") / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(astronaut[40 + number : 210, 140:310]).save(path)
-    call = [
-        "x",
-        "--crops",
-        str(tmp_path / "crops"),
-        "--model",
-        str(tiny_checkpoint),
-        "--files",
-        str(tmp_path / "files"),
-    ]
+    call = ["x", "--crops", str(tmp_path / "crops"), "--model", str(tiny_checkpoint)]
     call += ["--runs", "2"] if module is benchmarks.latency else ["--repeats", "1"]
     monkeypatch.setattr(sys, "argv", call)
     module.main()

@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors gain nothing from 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when transformers is imported; see cli.main
 
+import cv2
 import huggingface_hub.constants
 import numpy as np
 import pytest
@@ -27,9 +28,11 @@ from gimefive_hf import (
 from gimefive_hf.loading import load_checkpoint
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.torch_predictor import TorchPredictor
+from gimefive_hf.video.files import VideoReader
 from tests.cases.video_cases import face_photo, tiny_recognizer
 
 DEMO = Path(__file__).parents[1] / "spaces" / "demo"
+CLIP = DEMO / "examples" / "changing_face.mp4"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NPM = shutil.which("npm")
 CORPORA = Path(os.environ.get("GIMEFIVE_CORPORA", Path(__file__).parents[2] / "shared" / "corpora"))
@@ -80,6 +83,21 @@ def playwright():
 def browser(playwright, chromium):
     quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def camera_browser(playwright, chromium, tmp_path_factory):
+    """A browser whose camera is the demo's clip of a moving face, and may be used."""
+    camera = tmp_path_factory.mktemp("camera") / "face.y4m"
+    with VideoReader(CLIP) as reader, open(camera, "wb") as file:
+        file.write(f"YUV4MPEG2 W{reader.width} H{reader.height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for frame in list(reader)[::2]:
+            file.write(b"FRAME\n" + cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420).tobytes())
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags += [f"--use-file-for-fake-video-capture={camera}", "--disable-background-networking", "--disable-sync"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=flags)
     yield browser
     browser.close()
 

@@ -64,7 +64,7 @@ def build(uploads: Uploads, model: str, ahead: bool = False) -> gr.Blocks:
             with gr.Tab("Camera", id="camera"):
                 webcam_tab.build(fast, uploads)
         gr.Markdown(NOTE, elem_id="note")
-        endpoints.build(analyst, uploads)
+        endpoints.build(analyst, fast, uploads)
     if ahead:
         example.prepare()
     return page

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,9 @@ def about(table: pd.DataFrame) -> str:
     said = []
     for what, meant, start, end in BENT:
         names = table.loc[table["time"].between(start, end), "emotion"].dropna()
-        if not len(names):
-            continue
-        name = names.mode()[0]
-        if name == meant:
-            said.append(f"the {what} {name}")
-        elif (names == meant).any():
-            said.append(f"the {what} {name} most of the time, which is wrong")
-        else:
-            said.append(f"the {what} {name}, which is wrong")
+        for name in names.mode()[:1]:
+            often = " most of the time" if (names == meant).any() else ""
+            said.append(f"the {what} {name}" + ("" if name == meant else f"{often}, which is wrong"))
     return f"{ABOUT} The network calls {' and '.join(said)}." if said else ABOUT
 
 
@@ -40,36 +33,20 @@ class ExampleAnswer:
     """
     What everybody who opens the tab sees first: computed once, ahead of the first visitor or for whoever comes earlier.
 
-    `make` gets a function that is called as a `gr.Progress` is.
+    `make` gets a `gr.Progress`, or None where nobody waits. A failed attempt is made again by the next visitor.
     """
 
-    def __init__(self, make: Callable[[Callable[..., Any]], Answer]) -> None:
+    def __init__(self, make: Callable[[Any], Answer]) -> None:
         self._make, self._lock = make, threading.Lock()
-        self._future: Future[Answer] | None = None
-        self._far: tuple[tuple, dict[str, Any]] | None = None
+        self._answer: Answer | None = None
 
-    def prepare(self) -> Future[Answer]:
-        """Begin in the background, unless that was done; a failed attempt is made again."""
+    def prepare(self) -> None:
+        """Begin in the background."""
+        threading.Thread(target=self.get, daemon=True).start()
+
+    def get(self, progress: Any = None) -> Answer:
+        """The answer, at once or when it is there."""
         with self._lock:
-            if self._future is None or (self._future.done() and self._future.exception()):
-                self._future = Future()
-                threading.Thread(target=self._fill, args=(self._future,), daemon=True).start()
-            return self._future
-
-    def get(self, progress: Callable[..., Any]) -> Answer:
-        """The answer; whoever must wait is told how far it is."""
-        future = self.prepare()
-        while not wait([future], timeout=0.2).done:
-            if self._far is not None:
-                positional, named = self._far
-                progress(*positional, **named)
-        return future.result()
-
-    def _fill(self, future: Future[Answer]) -> None:
-        try:
-            future.set_result(self._make(self._note))
-        except BaseException as error:  # goes to whoever waits
-            future.set_exception(error)
-
-    def _note(self, *positional: Any, **named: Any) -> None:
-        self._far = (positional, named)
+            if self._answer is None:
+                self._answer = self._make(progress)
+            return self._answer

@@ -6,7 +6,6 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from stage import color_of
 from words import percent
 
@@ -54,9 +53,13 @@ def story_html(table: pd.DataFrame, emotions: Sequence[str]) -> str:
         name = f"Person {number}: " if len(people) > 1 else ""
         sentence = html.escape(name + story(person)).replace(" %", "&nbsp;%")
         rows.append(f'<p class="person">{sentence}</p>{chart_svg(person, emotions, end, sentence)}')
-    names = "".join(f'<li style="--c:{color_of(name)}"><i></i>{html.escape(name)}</li>' for name in emotions)
     hint = "Thick: smoothed; thin: each frame. Click a moment to see it."
-    return f'<div class="story">{"".join(rows)}<ul class="legend">{names}</ul><p class="hint">{hint}</p></div>'
+    return f'<div class="story">{"".join(rows)}{legend_html(emotions)}<p class="hint">{hint}</p></div>'
+
+
+def legend_html(emotions: Sequence[str]) -> str:
+    names = "".join(f'<li style="--c:{color_of(name)}"><i></i>{html.escape(name)}</li>' for name in emotions)
+    return f'<ul class="legend">{names}</ul>'
 
 
 def chart_svg(rows: pd.DataFrame, emotions: Sequence[str], end: float, description: str) -> str:
@@ -71,19 +74,25 @@ def chart_svg(rows: pd.DataFrame, emotions: Sequence[str], end: float, descripti
     ticks = "".join(
         f'<span style="left:{100 * t / end:.1f}%">{t:g} s</span>' for t in np.arange(0, 0.98 * end, nice_step(end))
     )
+    lines.append(f'<line class="playhead" x1="0" x2="0" y1="-6" y2="{HEIGHT}"/>')
+    chart = svg("".join(lines), f"Scores over time. {description}", "", f'data-end="{end:.3f}"')
+    return f'{chart}<div class="ticks" aria-hidden="true">{ticks}</div>'
+
+
+def svg(lines: str, description: str, element_id: str, more: str = "") -> str:
+    """The field of a chart, whose lines `path_of` has made."""
     return (
-        f'<svg class="chart" data-end="{end:.3f}" viewBox="0 -6 {WIDTH} {HEIGHT + 8}" role="img" '
-        f'preserveAspectRatio="none" '
-        f'aria-label="Scores over time. {description}"><rect class="field" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'{"".join(lines)}<line class="playhead" x1="0" x2="0" y1="-6" y2="{HEIGHT}"/></svg>'
-        f'<div class="ticks" aria-hidden="true">{ticks}</div>'
+        f'<svg id="{element_id}" class="chart" {more} viewBox="0 -6 {WIDTH} {HEIGHT + 8}" role="img" '
+        f'preserveAspectRatio="none" aria-label="{description}">'
+        f'<rect class="field" width="{WIDTH}" height="{HEIGHT}"/>{lines}</svg>'
     )
 
 
-def path_of(times: NDArray[np.float64], values: NDArray[np.float64], end: float) -> str:
+def path_of(times: Sequence[float], values: Sequence[float], end: float, gap: float = 1) -> str:
+    """A line over the seconds from 0 to `end`, broken where longer than `gap` nothing is known."""
     parts = []
     for index, (time, value) in enumerate(zip(times, values, strict=True)):
-        letter = "M" if index == 0 or time - times[index - 1] > 1 else "L"
+        letter = "M" if index == 0 or time - times[index - 1] > gap else "L"
         parts.append(f"{letter}{WIDTH * time / end:.1f},{HEIGHT * (1 - value):.1f}")
     return "".join(parts)
 

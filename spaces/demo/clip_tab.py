@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import gradio as gr
 import pandas as pd
 from clip_example import EXAMPLE, ExampleAnswer, about
 from clip_story import lasting_people, name_unclear, story_html
 from gradio.data_classes import FileData
+from photo import Uploaded, told
 from server.uploads import NotAnUploadError, Uploads
 
 from gimefive_hf import ExpressionRecognizer
@@ -22,6 +23,7 @@ from gimefive_hf.video.analysis import VideoSummary, annotate_video
 
 MAX_SECONDS = 30
 NO_HEAT_MAP = "none"
+OF_EXAMPLE = (EXAMPLE.name, EXAMPLE)
 # Heat map, analyse every so many-th frame, landmarks.
 AT_FIRST = (NO_HEAT_MAP, 2, False)
 # Fast enough to be made for every frame of a clip.
@@ -35,23 +37,15 @@ CHOOSER = f"""<label class="chooser"><input type="file" id="clip-file" accept="v
 <video id="clip-in" controls muted playsinline hidden></video><p id="clip-name" class="note" role="status"></p>"""
 
 
-class Clip(gr.Video):
+class Clip(gr.Video, Uploaded):
     """A video input whose function gets (name, path) of the upload as it came, or None; the function drops it."""
 
-    is_template = True  # in the browser it is the gr.Video it derives from
-
-    uploads: Uploads
-
-    def kept_in(self, uploads: Uploads) -> Self:
-        """Name the ledger; no parameter, because Gradio reads a component's settings off its signature."""
-        self.uploads = uploads
-        return self
-
+    @told
     def preprocess(self, payload: FileData | None) -> tuple[str, Path] | None:
         if payload is None:
             return None
         if not self.uploads.is_claimed(payload.path):
-            raise gr.Error(str(NotAnUploadError()), print_exception=False)
+            raise NotAnUploadError
         return payload.orig_name or "clip", Path(payload.path)
 
 
@@ -79,13 +73,12 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> ExampleAnswer:
             )
             result = gr.HTML(elem_id="clip-annotated", padding=False)
 
-    def show(name: str, path: Path, settings: tuple, progress: Callable[..., Any]) -> tuple[str, str]:
+    def show(clip: tuple[str, Path], settings: tuple, progress: Any) -> tuple[str, str]:
         try:
-            video, table, summary = analyse(fer, path, *settings, progress, uploads)
+            video, table, summary = analyse(fer, uploads, clip, *settings, progress)
         except ValueError as error:
-            message = html.escape(str(error).replace(path.name, name, 1))
-            return f'<p class="status problem">{message}</p>', ""
-        note = f'<p class="note">{html.escape(about(table))}</p>' if path == EXAMPLE else ""
+            return f'<p class="status problem">{html.escape(str(error))}</p>', ""
+        note = f'<p class="note">{html.escape(about(table))}</p>' if clip == OF_EXAMPLE else ""
         said = describe(summary, len(lasting_people(table))) + note
         return said, video_html(video) + story_html(table, fer.emotions) + links_html(video, table)
 
@@ -94,95 +87,62 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> ExampleAnswer:
             return run_example(method_name, step, landmarks_on, progress)
         if upload is None:
             return '<p class="status problem">Choose a clip first.</p>', ""
-        name, path = upload
-        try:
-            return show(name, path, (method_name, int(step), landmarks_on), progress)
-        finally:
-            uploads.drop(str(path))
+        return show(upload, (method_name, step, landmarks_on), progress)
 
     def run_example(method_name, step, landmarks_on, progress=gr.Progress()):  # noqa: B008 (Gradio's way)
-        chosen = (method_name, int(step), landmarks_on)
-        return first.get(progress) if chosen == AT_FIRST else show(EXAMPLE.name, EXAMPLE, chosen, progress)
+        chosen = (method_name, step, landmarks_on)
+        return first.get(progress) if chosen == AT_FIRST else show(OF_EXAMPLE, chosen, progress)
 
-    first = ExampleAnswer(lambda progress: show(EXAMPLE.name, EXAMPLE, AT_FIRST, progress))
+    first = ExampleAnswer(lambda progress: show(OF_EXAMPLE, AT_FIRST, progress))
 
     settings, outputs = [method, every, landmarks], [status, result]
     options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status]}
     options |= {"concurrency_limit": 1, "concurrency_id": "video"}
     start.click(run, [clip, shown, *settings], outputs, js=SEND_CLIP, **options)
     example.click(run_example, settings, outputs, js=USE_EXAMPLE, **options)
-    add_endpoint(fer, clip, uploads)
     return first
-
-
-def add_endpoint(fer: ExpressionRecognizer, clip: Clip, uploads: Uploads) -> None:
-    """`/predict_video` for programs."""
-
-    def predict(clip: tuple[str, Path] | None, every: float = 1) -> dict[str, Any]:
-        """
-        The persons in a clip and their scores over time.
-
-        Args:
-            clip: an uploaded video of up to 20 MB; its first 30 seconds are taken.
-            every: analyse each so many-th frame, from 1 to 100.
-
-        Returns:
-            `rows` (one per person and analysed frame, with the columns of `gimefive video --timeline`; `_smooth` is
-            the mean around the moment), `frames`, `broken`, `without_face`, `persons`.
-        """
-        if clip is None:
-            raise gr.Error("expected a video", print_exception=False)
-        name, path = clip
-        try:
-            if not 1 <= (every or 0) <= 100:
-                raise ValueError(f"expected `every` from 1 to 100; got {every}")
-            _, table, summary = analyse(fer, path, NO_HEAT_MAP, int(every), False, None, uploads, annotate=False)
-        except ValueError as error:
-            raise gr.Error(str(error).replace(path.name, name, 1), print_exception=False) from None
-        finally:
-            uploads.drop(str(path))
-        rows = table.astype(object)  # pandas writes None where a cell is empty
-        return {
-            "rows": rows.where(rows.notna(), None).to_dict("records"),
-            "frames": summary.frames,
-            "broken": summary.broken,
-            "without_face": summary.without_face,
-            "persons": summary.persons,
-        }
-
-    step = gr.Number(1, visible=False, label="every")
-    options: dict[str, Any] = {"api_name": "predict_video", "concurrency_limit": 1, "concurrency_id": "video"}
-    gr.Button(visible=False).click(predict, [clip, step], gr.JSON(visible=False, label="result"), **options)
 
 
 def analyse(
     fer: ExpressionRecognizer,
-    path: Path,
-    method: str,
-    every: int,
-    landmarks: bool,
-    progress: Callable[..., Any] | None,
     uploads: Uploads,
+    clip: tuple[str, Path],
+    method: str = NO_HEAT_MAP,
+    every: float = 1,
+    landmarks: bool = False,
+    progress: Callable[..., Any] | None = None,
     annotate: bool = True,
 ) -> tuple[bytes, pd.DataFrame, VideoSummary]:
-    """The annotated clip (mp4) and its timeline; the files are gone when it returns. Ends early when nobody waits."""
-    gone = (lambda: False) if path == EXAMPLE else (lambda: not uploads.holds(str(path)))
-    with tempfile.TemporaryDirectory(dir=uploads.folder) as place:
-        video, table = Path(place) / "annotated.mp4", Path(place) / "timeline.csv"
-        summary = annotate_video(
-            fer,
-            path,
-            video if annotate else None,
-            table,
-            explain=None if method == NO_HEAT_MAP else method,
-            landmarks=landmarks,
-            every=every,
-            max_seconds=MAX_SECONDS,
-            stop=gone,
-            progress=teller(progress),
-        )
-        rows = name_unclear(pd.read_csv(table), fer.predictor.threshold)
-        return video.read_bytes() if annotate else b"", rows, summary
+    """
+    The annotated clip (mp4) and its timeline; upload and results are gone from the disk when it returns.
+
+    Ends early when nobody waits. Raises ValueError that names the file as its sender did.
+    """
+    name, path = clip
+    gone = (lambda: False) if clip == OF_EXAMPLE else (lambda: not uploads.holds(str(path)))
+    try:
+        if not 1 <= (every or 0) <= 100:
+            raise ValueError(f"expected `every` from 1 to 100; got {every}")
+        with tempfile.TemporaryDirectory(dir=uploads.folder) as place:
+            video, table = Path(place) / "annotated.mp4", Path(place) / "timeline.csv"
+            summary = annotate_video(
+                fer,
+                path,
+                video if annotate else None,
+                table,
+                explain=None if method == NO_HEAT_MAP else method,
+                landmarks=landmarks,
+                every=int(every),
+                max_seconds=MAX_SECONDS,
+                stop=gone,
+                progress=teller(progress),
+            )
+            rows = name_unclear(pd.read_csv(table), fer.predictor.threshold)
+            return video.read_bytes() if annotate else b"", rows, summary
+    except ValueError as error:
+        raise ValueError(str(error).replace(path.name, name, 1)) from None
+    finally:
+        uploads.drop(str(path))  # no file but an upload
 
 
 def teller(progress: Callable[..., Any] | None) -> Callable[[int, int | None], None]:

@@ -111,7 +111,7 @@
   function follow() {
     const player = document.querySelector("#clip-out");
     if (player) {
-      document.querySelectorAll(".chart").forEach((chart) => {
+      document.querySelectorAll(".chart[data-end]").forEach((chart) => {
         const at = 1000 * Math.min(1, player.currentTime / Number(chart.dataset.end));
         chart.querySelector(".playhead").setAttribute("transform", `translate(${at})`);
       });
@@ -134,7 +134,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("[data-of]");
     if (link) link.href = document.getElementById(link.dataset.of).src;
-    const chart = event.target.closest?.(".chart");
+    const chart = event.target.closest?.(".chart[data-end]");
     if (chart) seek(chart, event);
     if (event.target.closest?.("button[role=tab]")?.textContent.trim() === "Clip") openClips();
     const at = (name) => event.target.closest?.(`[data-${name}]`);

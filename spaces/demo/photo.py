@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import functools
 import io
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import gradio as gr
 import numpy as np
@@ -16,16 +18,23 @@ from server.uploads import Uploads
 HELD_SIDE = 1600
 
 
-class Photo(gr.Image):
-    """
-    An image input whose function gets (name, bytes) of the file, as it came, or None; given as output a data URL.
+def told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, whose ValueErrors are told to the visitor: Gradio shows no error but its own."""
 
-    The upload is deleted before the function runs, so that no face stays on the server's disk; the browser keeps the
-    photo as a data URL. Nothing is decoded here: what is wrong with the file is for `load_image` to say, which names
-    no folder. `uploads` is the only place that a file is read from.
-    """
+    @functools.wraps(function)
+    def call(*values: Any, **named: Any) -> Any:
+        try:
+            return function(*values, **named)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
-    is_template = True  # in the browser it is the gr.Image it derives from
+    return call
+
+
+class Uploaded:
+    """Of a component that takes a file: the ledger, all that it reads from. To stand behind Gradio's own class."""
+
+    is_template = True  # in the browser it is the first class that it derives from
 
     uploads: Uploads
 
@@ -34,15 +43,23 @@ class Photo(gr.Image):
         self.uploads = uploads
         return self
 
+
+class Photo(gr.Image, Uploaded):
+    """
+    An image input whose function gets (name, bytes) of the file, as it came, or None; given as output a data URL.
+
+    The upload is deleted before the function runs, so that no face stays on the server's disk; the browser keeps the
+    photo as a data URL. Nothing is decoded here: what is wrong with the file is for `load_image` to say, which names
+    no folder.
+    """
+
+    @told
     def preprocess(self, payload: ImageData | None) -> tuple[str, bytes] | None:
         if payload is None:
             return None
-        try:
-            if payload.url and payload.url.startswith("data:"):
-                return "snapshot", decode_data_url(payload.url)
-            return payload.orig_name or "photo", self.uploads.take(payload.path)
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+        if payload.url and payload.url.startswith("data:"):
+            return "snapshot", decode_data_url(payload.url)
+        return payload.orig_name or "photo", self.uploads.take(payload.path)
 
     def postprocess(self, value: str | None) -> Base64ImageData | None:
         return None if value is None else Base64ImageData(url=value)

@@ -11,11 +11,11 @@ import gradio as gr
 import numpy as np
 from examples import BY_NAME, EXAMPLES, FOLDER, note_on, read_example
 from numpy.typing import NDArray
-from photo import Photo, decode_data_url, shrink, to_data_url
+from photo import Photo, decode_data_url, shrink, to_data_url, told
 from server.uploads import Uploads
 from stage import stage_html
 from take_away import card_picture
-from why import DEFAULT, offered, reason, why_html
+from why import AUTOMATIC, method_for, offered, reason, why_html
 from words import read_reliability
 
 from cards import cards_html
@@ -45,7 +45,7 @@ class Settings:
 
     crops: bool = False
     six: bool = False
-    method: str = DEFAULT
+    method: str = AUTOMATIC
 
 
 class Analyst:
@@ -70,26 +70,31 @@ class Analyst:
     def answer(self, image: NDArray[np.uint8], settings: Settings, example: str = "") -> tuple[str, str]:
         """Stage and cards of a photo as HTML."""
         faces = self.faces(image, settings)
-        heats = self.heats(faces[:MAX_CARDS], settings.method)
+        heats = self.heats(faces[:MAX_CARDS], method_for(settings.method, len(faces)))
         note = html.escape(note_on(BY_NAME[example], faces)) if example else ""
         return stage_html(image, faces, note, example), cards_html(image, faces, heats, self.bins)
 
-    def why(self, image: NDArray[np.uint8], settings: Settings, chosen: int) -> str:
-        """The reasons of the chosen face as HTML; nothing where there is no such face."""
-        faces = self.faces(image, settings)[:MAX_CARDS]
-        if not 0 <= chosen < len(faces):
-            return ""
-        [heat] = self.heats([faces[chosen]], settings.method)
-        return why_html(self.fer, image, faces[chosen], heat, self.model)
-
-    def card(self, image: NDArray[np.uint8], settings: Settings, chosen: int) -> bytes | None:
-        """The chosen face's result as a PNG for slides; None where there is no such face."""
-        faces = self.faces(image, settings)[:MAX_CARDS]
-        if not 0 <= chosen < len(faces):
+    def chosen(self, image: NDArray[np.uint8], settings: Settings, number: int) -> tuple[Face, NDArray, str] | None:
+        """The face of that number, from 0, its heat map and the map's method; None where there is no such face."""
+        faces = self.faces(image, settings)
+        if not 0 <= number < min(len(faces), MAX_CARDS):
             return None
-        [heat] = self.heats([faces[chosen]], settings.method)
+        method = method_for(settings.method, len(faces))
+        return faces[number], *self.heats([faces[number]], method), method
+
+    def why(self, image: NDArray[np.uint8], settings: Settings, number: int) -> str:
+        """The reasons of the chosen face as HTML; nothing where there is no such face."""
+        found = self.chosen(image, settings, number)
+        return why_html(self.fer, image, *found, self.model) if found else ""
+
+    def card(self, image: NDArray[np.uint8], settings: Settings, number: int) -> bytes:
+        """The chosen face's result as a PNG for slides. Raises ValueError where there is no such face."""
+        found = self.chosen(image, settings, number)
+        if found is None:
+            raise ValueError("There is no face to make a card of.")
+        face, heat, _ = found
         buffer = io.BytesIO()
-        card_picture(image, faces[chosen], heat, self.model, reason(faces[chosen], heat)).save(buffer, "PNG")
+        card_picture(image, face, heat, self.model, reason(face, heat)).save(buffer, "PNG")
         return buffer.getvalue()
 
     def _example(self, name: str, settings: Settings) -> tuple[str, str, str]:
@@ -129,7 +134,7 @@ def build(analyst: Analyst, uploads: Uploads) -> None:
             with gr.Accordion("Settings", open=False, elem_id="settings"):
                 crops = gr.Checkbox(label="The picture is one face, already cropped", elem_id="is-crop")
                 six = gr.Checkbox(label="Only the paper's six expressions", elem_id="six", visible=has_neutral)
-                method = gr.Dropdown(offered(analyst.model), value=DEFAULT, label="Heat map", elem_id="method")
+                method = gr.Dropdown(offered(analyst.model), value=AUTOMATIC, label="Heat map", elem_id="method")
     example = gr.Textbox(first, elem_classes="unseen", label="example")
     chosen = gr.Textbox("0", elem_classes="unseen", label="chosen face")
     settings = [crops, six, method]
@@ -198,17 +203,11 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
 def connect_card(analyst: Analyst, button: gr.Button, inputs: list, picture: gr.HTML) -> None:
     """The button that makes the picture for slides, which the page's script then saves."""
 
+    @told
     def draw(upload, name, number, *values):
-        try:
-            image = read_example(example_name(name)) if upload is None else read(upload)
-            data = analyst.card(image, Settings(*values), face_number(number))
-        except ValueError:
-            data = None
-        if data is None:
-            raise gr.Error("There is no face to make a card of.", print_exception=False)
-        return (
-            f'<a download="gimefive-card.png" href="data:image/png;base64,{base64.b64encode(data).decode()}">card</a>'
-        )
+        image = read_example(example_name(name)) if upload is None else read(upload)
+        data = base64.b64encode(analyst.card(image, Settings(*values), face_number(number))).decode()
+        return f'<a download="gimefive-card.png" href="data:image/png;base64,{data}">card</a>'
 
     button.click(draw, inputs, picture, js=HELD_FACE, api_visibility="private").success(None, js=SAVE_CARD)
 

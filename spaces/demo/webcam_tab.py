@@ -6,16 +6,17 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import gradio as gr
-from photo import Photo, decode_data_url, image_html
+from clip_story import legend_html, path_of, svg
+from photo import Photo, image_html
 from server.uploads import Uploads
+from stage import color_of
 
 from gimefive_hf import ExpressionRecognizer, load_image
-from gimefive_hf.drawing.colors import EMOTION_COLORS, OTHER_COLOR
 from gimefive_hf.faces.tracking import FaceTracker
 from gimefive_hf.video.analysis import watch
 from gimefive_hf.video.files import VideoFrame
 from gimefive_hf.video.overlay import draw_people
-from gimefive_hf.video.people import FrameResult, Person, PersonBook
+from gimefive_hf.video.people import FrameResult, PersonBook
 
 HISTORY_SECONDS = 30
 # Points of the chart are this far apart: more could not be told apart on a screen, but would be sent with every frame.
@@ -33,7 +34,6 @@ ABOUT = (
     "minutes each at most. Here the server sees your frames; the reader that `make live` opens sends none, for it "
     "computes in your browser."
 )
-CHART_WIDTH, CHART_HEIGHT = 600, 150
 
 
 @dataclass
@@ -90,19 +90,6 @@ def build(fer: ExpressionRecognizer, uploads: Uploads) -> None:
         api_visibility="private",
     )
 
-    def predict(frame: str) -> list[dict]:
-        """Persons in one frame, given as a base64 data URL of an image: box in pixels, scores, emotion, confidence."""
-        try:
-            image = load_image(decode_data_url(frame))
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        people = process(fer, new_session(fer), image, False, False).people
-        return [as_record(person) for person in people]
-
-    text = gr.Textbox(visible=False, label="frame")
-    persons = gr.JSON(visible=False, label="persons")
-    gr.Button(visible=False).click(predict, text, persons, api_name="predict_frame")
-
 
 def process(fer: ExpressionRecognizer, session: Session, image, heat: bool, landmarks: bool) -> FrameResult:
     """Analyse the newest frame and remember the first person's scores."""
@@ -127,15 +114,6 @@ def remember(history: deque[tuple[float, dict[str, float]]], now: float, scores:
         history.popleft()
 
 
-def as_record(person: Person) -> dict:
-    return {
-        "box": [round(float(value), 1) for value in person.face.box],
-        "emotion": person.face.emotion,
-        "confidence": person.face.score,
-        "scores": person.face.scores,
-    }
-
-
 def speed_html(session: Session) -> str:
     """Processed frames per second over the last thirty."""
     times = session.times
@@ -150,24 +128,11 @@ def chart_html(session: Session) -> str:
     """The last half minute of the first person's smoothed scores as lines, the newest at the right."""
     if not session.history:
         return '<div id="live-chart">no face yet</div>'
-    end = session.history[-1][0]
-    lines, names = [], []
-    for name in session.history[-1][1]:
-        color = "rgb{}".format(EMOTION_COLORS.get(name, OTHER_COLOR))  # noqa: UP032 (quotes inside quotes)
-        points, last = [], None
-        for when, scores in session.history:
-            x = CHART_WIDTH * (1 - (end - when) / HISTORY_SECONDS)
-            # a line breaks where nobody was seen for two seconds
-            points.append(
-                f"{'M' if last is None or when - last > 2 else 'L'}{x:.1f},{CHART_HEIGHT * (1 - scores[name]):.1f}"
-            )
-            last = when
-        lines.append(f'<path d="{"".join(points)}" fill="none" stroke="{color}" stroke-width="3"/>')
-        names.append(f'<span><span style="color:{color}">■</span> {html.escape(name)}</span>')
-    frame = f'<rect width="{CHART_WIDTH}" height="{CHART_HEIGHT}" fill="none" stroke="currentColor" opacity=".4"/>'
-    chart = (
-        f'<svg id="live-chart" viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" style="width:100%" '
-        f'aria-label="scores of the last {HISTORY_SECONDS} seconds">{frame}{"".join(lines)}</svg>'
-    )
-    style = "display:flex;flex-wrap:wrap;gap:0 12px;font-size:.8rem"
-    return f'{chart}<div style="{style}">{"".join(names)}<span>last {HISTORY_SECONDS} s</span></div>'
+    newest, names = session.history[-1][0], list(session.history[-1][1])
+    times = [HISTORY_SECONDS - (newest - when) for when, _ in session.history]
+    lines = []
+    for name in names:
+        path = path_of(times, [scores[name] for _, scores in session.history], HISTORY_SECONDS, gap=2)
+        lines.append(f'<path style="--c:{color_of(name)}" d="{path}"/>')
+    said = f"scores of the last {HISTORY_SECONDS} seconds"
+    return f'{svg("".join(lines), said, "live-chart")}{legend_html(names)}<p class="hint">last {HISTORY_SECONDS} s</p>'

@@ -29,7 +29,8 @@ NAMES = {
     "grad-cam++": "Grad-CAM++",
     "integrated-gradients": "Integrated gradients: pixel by pixel",
 }
-DEFAULT = "grad-cam"
+# Occlusion is worth trusting and takes half a second a face, Grad-CAM is quick: the one for a portrait, else the other.
+AUTOMATIC, CAREFUL, QUICK = "automatic", "occlusion", "grad-cam"
 TRUSTED, UNSHOWN = "worth trusting", "not shown to be better"
 
 
@@ -45,33 +46,43 @@ def measured(model: str) -> dict[str, str]:
 
 
 def offered(model: str) -> list[tuple[str, str]]:
-    """(label, method) of the methods to choose from: the default, and those shown to be better than a blob."""
+    """(label, method) of the methods to choose from: the quick one, and those shown to be better than a blob."""
     verdicts = measured(model)
-    kept = [name for name in NAMES if name == DEFAULT or not verdicts.get(name, "").startswith(UNSHOWN)]
-    return [(NAMES[name] + remark(verdicts.get(name)), name) for name in kept]
+    kept = [name for name in NAMES if name == QUICK or not verdicts.get(name, "").startswith(UNSHOWN)]
+    return [(f"Occlusion where there is one face, else {NAMES[QUICK].split(':')[0]}", AUTOMATIC)] + [
+        (NAMES[name] + remark(verdicts.get(name)), name) for name in kept
+    ]
+
+
+def method_for(method: str, faces: int) -> str:
+    """The method that is meant, in a photo of so many faces."""
+    return method if method != AUTOMATIC else CAREFUL if faces == 1 else QUICK
 
 
 def remark(verdict: str | None) -> str:
     if verdict is None:
         return " (not measured on this model)"
     if verdict.startswith(UNSHOWN):
-        return " (not shown to be better than a blob)"
+        return " (not shown to be better than a blob in the centre)"
     return " (worth trusting)" if verdict == TRUSTED else " (finds what is used, less for what)"
 
 
 def why_html(
-    fer: ExpressionRecognizer, image: NDArray[np.uint8], face: Face, heat: NDArray[np.float32], model: str
+    fer: ExpressionRecognizer, image: NDArray[np.uint8], face: Face, heat: NDArray[np.float32], method: str, model: str
 ) -> str:
     """The panel below the card of the chosen face."""
-    parts = cover_all(fer, face)
-    blob = ""
-    if measured(model).get(DEFAULT, TRUSTED).startswith(UNSHOWN):
-        blob = '<p class="warn">On this model such maps were not shown to be worth more than a blob in the centre.</p>'
     return (
-        f'<section class="why"><h3>Why?</h3><p class="reason">{html.escape(reason(face, heat))}</p>{blob}'
-        f"<h4>What if a part is covered?</h4>{covered_html(fer, face, parts)}"
-        f"<h4>Why not another?</h4>{maps_html(fer, image, face)}</section>"
+        f'<section class="why"><h3>Why?</h3><p class="reason">{html.escape(reason(face, heat))}</p>'
+        f"{worth_html('The map:', method, model)}"
+        f"<h4>What if a part is covered?</h4>{covered_html(fer, face, cover_all(fer, face))}"
+        f"<h4>Why not another?</h4>{maps_html(fer, image, face)}{worth_html('These maps:', QUICK, model)}</section>"
     )
+
+
+def worth_html(start: str, method: str, model: str) -> str:
+    """Whose map it is, and what such maps were found to be worth on the model."""
+    name = html.escape(f"{start} {NAMES.get(method, method).split(':')[0]}{remark(measured(model).get(method))}.")
+    return f'<p class="note">{name}</p>'
 
 
 def reason(face: Face, heat: NDArray[np.float32]) -> str:
@@ -144,7 +155,7 @@ def covered_html(fer: ExpressionRecognizer, face: Face, parts: Sequence[Covered]
 def maps_html(fer: ExpressionRecognizer, image: NDArray[np.uint8], face: Face) -> str:
     """A small heat map for each expression; a click lays it over the large face."""
     names = list(face.scores)
-    maps = explain_classes(fer.model, fer.pixel_values([face.crop.image]), DEFAULT, names)[0]
+    maps = explain_classes(fer.model, fer.pixel_values([face.crop.image]), QUICK, names)[0]
     skin = to_data_url(portrait(image, face, SMALL), 80)
     cells = []
     for name, heat in sorted(zip(names, maps, strict=True), key=lambda pair: -face.scores[pair[0]]):

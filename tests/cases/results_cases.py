@@ -17,10 +17,8 @@ def make_facts(model: str = "alpha", revision: str = "abc123", **kwargs) -> Mode
         "parameters": 1000,
         "classes": 6,
         "recipe": "invented for a test",
-        "licence": "none",
-        "commit": "0000000",
-        "date": "2026-01-02",
     }
+    facts |= {"licence": "none", "commit": "0000000", "date": "2026-01-02"}
     return ModelFacts(model=model, revision=revision, **(facts | kwargs))
 
 

@@ -1,9 +1,10 @@
-"""Servers that tests start on this machine: a port for them, and whether one answers."""
+"""Servers that tests start on this machine: a port for them, whether one answers, what is left on its disk."""
 
 import socket
 import subprocess
 import time
 import urllib.request
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -21,3 +22,7 @@ def streamlit_answers(port: int, process: subprocess.Popen) -> bool:
         except OSError:
             time.sleep(0.2)
     return False
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

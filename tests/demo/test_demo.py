@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gimefive_hf import EMOTIONS
+from tests.cases.servers import files_in
 from tests.conftest import DEMO
 from tests.images.test_images import bad_files
 
@@ -74,7 +75,7 @@ def test_faces_of_an_upload_are_chosen_by_click_and_by_keyboard(page, demo, two_
     assert heat.get_attribute("src") != before
     page.locator(".card:visible [data-heat]").fill("0")
     assert heat.evaluate("node => getComputedStyle(node).opacity") == "0"
-    assert [path for path in demo[1].rglob("*") if path.is_file()] == []  # no face stayed on the disk
+    assert files_in(demo[1]) == []  # no face stayed on the disk
 
 
 @pytest.mark.browser
@@ -121,7 +122,7 @@ def test_bad_photos_get_a_message_without_a_path(page, demo, tmp_path, faceless)
     page.set_input_files("#photo input[type=file]", tmp_path / "coffee.png")
     page.wait_for_function("document.querySelector('#status-line').innerText.includes('No face found')")
     assert "already cropped" in status(page)
-    assert [path for path in demo[1].rglob("*") if path.is_file()] == []
+    assert files_in(demo[1]) == []
 
 
 @pytest.mark.browser
@@ -159,7 +160,7 @@ def test_client_api(demo, two_faces, bundled, tmp_path):
     for bad in ({"face": 3}, {"face": 1.5}, {"method": "magic"}):
         with pytest.raises(AppError, match=r"expected a face|method must be"):
             client.predict(handle_file(two_faces), **bad, api_name="/explain")
-    assert [path for path in demo[1].rglob("*") if path.is_file()] == []
+    assert files_in(demo[1]) == []
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")

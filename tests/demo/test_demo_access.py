@@ -23,25 +23,19 @@ def axe(tmp_path_factory) -> str:
 @pytest.mark.browser
 @pytest.mark.slow  # three pages with three tabs, each searched by axe
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_axe_finds_nothing_serious(demo, chromium, axe, width, theme):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.set_default_timeout(60_000)
-        page.goto(f"{demo[0]}?__theme={theme}")
-        page.wait_for_selector("#photo-out")
-        page.wait_for_timeout(1000)  # its script names what Gradio left unnamed
-        page.evaluate(axe)
-        for tab in ("Photo", "Clip", "Camera"):
-            page.click(f'button[role=tab]:has-text("{tab}")')
-            if tab == "Clip":
-                page.wait_for_selector("#clip-out")  # it opens with an answer, which fades in
-            page.wait_for_timeout(1000)
-            found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
-            assert [
-                (v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")
-            ] == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
+def test_axe_finds_nothing_serious(demo, browser, axe, width, theme):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(f"{demo[0]}?__theme={theme}")
+    page.wait_for_selector("#photo-out")
+    page.wait_for_timeout(1000)  # its script names what Gradio left unnamed
+    page.evaluate(axe)
+    for tab in ("Photo", "Clip", "Camera"):
+        page.click(f'button[role=tab]:has-text("{tab}")')
+        if tab == "Clip":
+            page.wait_for_selector("#clip-out")  # it opens with an answer, which fades in
+        page.wait_for_timeout(1000)
+        found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

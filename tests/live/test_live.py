@@ -24,7 +24,7 @@ from spaces.build_live import LIVE, PACKAGES, build
 from spaces.live_facts import model_folder
 from spaces.serve_live import serving
 from tests.cases.live_vectors import vectors
-from tests.demo.test_demo_live import CLIP, write_y4m
+from tests.conftest import DEMO
 
 pytestmark = pytest.mark.node
 CAMERA = ["--no-sandbox", "--use-fake-device-for-media-stream", "--disable-background-networking", "--disable-sync"]
@@ -34,7 +34,7 @@ SAME, APART = 0.01, 0.02
 # Remembers what the worker last answered.
 LISTEN = """const Plain = Worker; window.Worker = class extends Plain { constructor(...call) { super(...call);
     this.addEventListener("message", ({data}) => { if (data.kind === "faces") window.faces = data.faces; }); } }"""
-PHOTOS = Path(__file__).parents[2] / "spaces" / "demo" / "examples"
+PHOTOS = DEMO / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +49,14 @@ def server(folder):
 
 
 @pytest.fixture(scope="module")
-def page(server, playwright, chromium, tmp_path_factory):
-    """The loaded page; its camera is the demo's clip of a moving face."""
-    camera = tmp_path_factory.mktemp("camera") / "face.y4m"
-    write_y4m(camera, CLIP)
-    flags = [*CAMERA, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-    browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-    page = browser.new_context(permissions=["camera"], viewport={"width": 1280, "height": 900}).new_page()
+def page(server, camera_browser):
+    """The loaded page."""
+    page = camera_browser.new_context(permissions=["camera"], viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(60_000)
     page.add_init_script(LISTEN)
     page.goto(server)
     page.wait_for_selector("body[data-state=ready]")
-    yield page
-    browser.close()
+    return page
 
 
 def scores_of(page) -> dict[str, float]:

@@ -16,7 +16,6 @@ from spaces.assemble_explorer import assemble
 from tests.cases.hub_server import TOKEN, hub
 from tests.cases.servers import free_port, streamlit_answers
 from tests.cases.video_cases import save_tiny
-from tests.publishing.test_push import real_api
 from training import publish
 
 pytestmark = pytest.mark.usefixtures("online")
@@ -34,16 +33,12 @@ def small(tmp_path, tiny_onnx, monkeypatch):
     monkeypatch.setattr("gimefive_hf.publishing.hub.WAITS", (0.01,))
 
 
-NAMES = [
-    ("model", "user/tiny"),
-    ("dataset", "user/gimefive-aggregate"),
-    ("space", "user/gimefive-demo"),
-    ("space", "user/gimefive-explorer"),
-]
+NAMES = [("model", "user/tiny"), ("dataset", "user/gimefive-aggregate")]
+NAMES += [("space", "user/gimefive-demo"), ("space", "user/gimefive-explorer")]
 
 
 def call(server, monkeypatch, *arguments: str) -> int:
-    monkeypatch.setattr(publish, "HfApi", lambda: real_api(server.url, TOKEN))
+    monkeypatch.setattr(publish, "HfApi", lambda: HfApi(server.url, TOKEN))
     parser = ArgumentParser()
     publish.add_arguments(parser)
     return publish.run(parser.parse_args(["user", *arguments]))
@@ -107,7 +102,7 @@ def test_mistakes(monkeypatch, small, capsys):
     with hub() as server:
         with pytest.raises(ValueError, match="USER is the name of a user"):
             publish.run(Namespace(user="a/b", private=False, dry_run=True, only=()))
-        monkeypatch.setattr(publish, "HfApi", lambda: real_api(server.url, "hf_wrong"))
+        monkeypatch.setattr(publish, "HfApi", lambda: HfApi(server.url, "hf_wrong"))
         assert publish.publish("user")[0].endswith("set HF_TOKEN to a token that may write there")
     monkeypatch.setattr(publish, "HfApi", lambda: HfApi(endpoint="http://127.0.0.1:9", token=TOKEN))
     problems = publish.publish("user")
@@ -131,10 +126,8 @@ def test_the_explorers_context_is_what_its_dockerfile_copies(tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.slow  # a process of its own starts Streamlit with all of the library
-def test_the_assembled_explorer_answers(tmp_path, chromium):
+def test_the_assembled_explorer_answers(tmp_path, browser):
     """As its image would start it, from the assembled files."""
-    from playwright.sync_api import sync_playwright
-
     assemble(tmp_path)
     port = free_port()
     command = [sys.executable, "serve.py", "--port", str(port)]
@@ -142,15 +135,12 @@ def test_the_assembled_explorer_answers(tmp_path, chromium):
     process = subprocess.Popen(command, cwd=tmp_path / "spaces" / "explorer", env=environment, stderr=subprocess.PIPE)
     try:
         assert streamlit_answers(port, process), process.communicate()[1]
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{port}/")
-            page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
-            worst = re.compile(r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises")
-            page.get_by_text(worst).wait_for()
-            assert page.get_by_test_id("stException").count() == 0
-            browser.close()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.get_by_text("Where gimefive is weakest").wait_for(timeout=120_000)
+        worst = re.compile(r"of the [\d,]+ faces labelled \w+ in the test split of .+ recognises")
+        page.get_by_text(worst).wait_for()
+        assert page.get_by_test_id("stException").count() == 0
     finally:
         process.kill()
         process.communicate()

@@ -58,22 +58,10 @@ def test_dry_run_lists_the_files_and_asks_nobody(checkpoint, tmp_path, capsys):
     assert main([str(checkpoint), "user/tiny", "--dry-run", "--private", "--also", str(further)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "would push to private user/tiny:"
-    assert [line.split()[1] for line in lines[1:-1]] == [
-        "LICENSE.md",
-        "README.md",
-        "bundled.py",
-        "calibration.json",
-        "config.json",
-        "configuration_gimefive.py",
-        "emotions.py",
-        "example.jpg",
-        "image_processing_gimefive.py",
-        "model.safetensors",
-        "modeling_gimefive.py",
-        "onnx/model.onnx",
-        "preprocessor_config.json",
-        "results.csv",
-    ]
+    files = "LICENSE.md README.md bundled.py calibration.json config.json configuration_gimefive.py emotions.py "
+    files += "example.jpg image_processing_gimefive.py model.safetensors modeling_gimefive.py onnx/model.onnx "
+    files += "preprocessor_config.json results.csv"
+    assert [line.split()[1] for line in lines[1:-1]] == files.split()
     assert "in 14 files" in lines[-1]
 
 
@@ -89,7 +77,7 @@ def test_push_and_load_in_a_fresh_process(
 ):
     with hub() as server:
         environment = os.environ | server.environment | {"HF_HOME": str(tmp_path / "home")}
-        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: HfApi(server.url, TOKEN))
         assert main([str(checkpoint), "user/tiny", "--private"]) == 0
         repo = server.repos["model", "user/tiny"]
         assert repo.private
@@ -107,7 +95,7 @@ def test_push_and_load_in_a_fresh_process(
         loaded = subprocess.run(load, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert loaded.returncode == 0, loaded.stderr[-3000:]
         with pytest.raises(RepositoryNotFoundError):  # private is private
-            real_api(server.url, "hf_other").model_info("user/tiny")
+            HfApi(server.url, "hf_other").model_info("user/tiny")
     line = next(line for line in loaded.stdout.splitlines() if line.startswith("LOGITS"))
     logits, first, temperature = json.loads(line.removeprefix("LOGITS "))
     assert (first, temperature) == ("happiness", 1.25)
@@ -129,10 +117,10 @@ def test_folder_without_checkpoint_and_card_without_front_matter(checkpoint, tmp
 def test_the_hub_refuses(checkpoint, online, monkeypatch, capsys):
     """Real client, real server: a wrong token, and a public repository where a private one was asked for."""
     with hub() as server:
-        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN + "x"))
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: HfApi(server.url, TOKEN + "x"))
         assert main([str(checkpoint), "user/tiny"]) == 2
         assert "the Hub refused user/tiny (401)" in capsys.readouterr().err
-        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: HfApi(server.url, TOKEN))
         assert main([str(checkpoint), "user/tiny"]) == 0
         assert main([str(checkpoint), "user/tiny", "--private"]) == 2
         assert "user/tiny is there and is public" in capsys.readouterr().err
@@ -144,9 +132,7 @@ def test_model_push_to_hub_is_the_same_push(checkpoint, tmp_path, online, monkey
     from gimefive_hf import GiMeFiveForImageClassification
 
     with hub() as server:
-        monkeypatch.setattr(
-            "gimefive_hf.publishing.models.HfApi", lambda token=None: real_api(server.url, token or TOKEN)
-        )
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda token=None: HfApi(server.url, token or TOKEN))
         assert main([str(checkpoint), "user/tiny"]) == 0
         model = GiMeFiveForImageClassification.from_pretrained(checkpoint)
         assert "/commit/" in model.push_to_hub("user/tiny2", private=True, token=TOKEN)
@@ -168,7 +154,7 @@ def test_a_hub_that_is_busy_is_asked_again(checkpoint, online, monkeypatch, caps
     """429 and 500 pass; a Hub that stays down is one line, and the same command finishes when it is back."""
     monkeypatch.setattr("gimefive_hf.publishing.hub.WAITS", (0.01, 0.01))
     with hub() as server:
-        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: real_api(server.url, TOKEN))
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: HfApi(server.url, TOKEN))
         server.troubles = [429, 500]
         assert main([str(checkpoint), "user/tiny"]) == 0
         server.troubles = [503] * 100
@@ -186,7 +172,7 @@ def test_the_hub_says_how_long_to_wait(online, monkeypatch, tmp_path):
     slept = []
     monkeypatch.setattr("gimefive_hf.publishing.hub.time.sleep", slept.append)
     with hub() as server:
-        api = real_api(server.url, TOKEN)
+        api = HfApi(server.url, TOKEN)
         server.troubles, server.retry_after = [429], 7
         fill(api, "user/tiny", tmp_path)
         assert slept == [7]
@@ -239,7 +225,7 @@ def test_a_push_that_is_cut_anywhere_is_finished_by_the_same_command(online, mon
     (tmp_path / "README.md").write_text("---\nlicense: other\n---\n")
     (tmp_path / "model.safetensors").write_bytes(bytes(200_000))
     with hub() as server:
-        api = real_api(server.url, TOKEN)
+        api = HfApi(server.url, TOKEN)
         errors = []
         while True:
             server.troubles = [200] * len(errors) + [0] * 50
@@ -258,11 +244,7 @@ def test_a_push_that_is_cut_anywhere_is_finished_by_the_same_command(online, mon
 
 def test_a_name_that_is_taken_by_another_kind(online, tmp_path):
     with hub() as server:
-        api = real_api(server.url, TOKEN)
+        api = HfApi(server.url, TOKEN)
         api.create_repo("user/tiny", repo_type="dataset")
         with pytest.raises(ValueError, match="the Hub has user/tiny, but as no model"):
             fill(api, "user/tiny", tmp_path)
-
-
-def real_api(endpoint: str, token: str) -> HfApi:
-    return HfApi(endpoint=endpoint, token=token)

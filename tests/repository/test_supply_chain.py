@@ -36,13 +36,11 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize(
-    ("lock", "sources"),
-    [
-        ("requirements.lock", ["requirements.txt"]),
-        ("requirements-test.lock", ["requirements.txt", "requirements-test.txt"]),
-    ],
-)
+LOCKS = {"requirements.lock": ["requirements.txt"]}
+LOCKS["requirements-test.lock"] = ["requirements.txt", "requirements-test.txt"]
+
+
+@pytest.mark.parametrize(("lock", "sources"), LOCKS.items())
 def test_the_lock_has_every_requirement_with_digests(lock, sources):
     entries = locked(REPO / lock)
     assert len(entries) > 100
@@ -57,7 +55,7 @@ def test_the_lock_has_every_requirement_with_digests(lock, sources):
 
 
 def test_locks_name_no_host():
-    for lock in ("requirements.lock", "requirements-test.lock"):
+    for lock in LOCKS:
         assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links", (REPO / lock).read_text())
 
 
@@ -92,14 +90,10 @@ def test_an_audit_that_asked_nobody_does_not_say_that_all_is_well():
     flaw = {"id": "CVE-1", "fix_versions": ["2"]}
     fine, bad = {"name": "a", "version": "1", "vulns": []}, {"name": "b", "version": "1", "vulns": [flaw]}
     unknown = {"name": "c", "skip_reason": "not found"}
-    assert verdict(report(unknown)) == (
-        0,
-        "SKIPPED: the database of vulnerabilities cannot be had here; no package was checked",
-    )
-    assert verdict(report(fine, unknown)) == (
-        0,
-        "1 packages checked, 0 known vulnerabilities\nnot in the database: c",
-    )
+    nobody = "SKIPPED: the database of vulnerabilities cannot be had here; no package was checked"
+    assert verdict(report(unknown)) == (0, nobody)
+    some = "1 packages checked, 0 known vulnerabilities\nnot in the database: c"
+    assert verdict(report(fine, unknown)) == (0, some)
     code, text = verdict(report(fine, bad))
     assert code == 1
     assert "b 1: CVE-1, mended in 2" in text

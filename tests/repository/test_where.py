@@ -45,17 +45,9 @@ def test_a_network(tmp_path):
         data, out = write_corpora(tmp_path / "data"), tmp_path / "run"
         settings = tmp_path / "settings.json"
         settings.write_text(json.dumps(TINY | {"network_options": {}}))
-        flags = [
-            "--data",
-            str(data),
-            "--cache",
-            str(tmp_path / "cache"),
-            "--out",
-            str(out),
-            "--network",
-            "gimefive-tiny",
-        ]
-        assert train(["--recipe", str(settings), *flags]) == 0
+        places = {"--recipe": settings, "--data": data, "--cache": tmp_path / "cache", "--out": out}
+        flags = [str(word) for pair in places.items() for word in pair]
+        assert train([*flags, "--network", "gimefive-tiny"]) == 0
     finally:
         NETWORKS.pop("gimefive-tiny", None)
     model = GiMeFiveForImageClassification.from_pretrained(out / "model")

@@ -30,6 +30,5 @@ __all__ = ["METHODS", "FaceExplanation", "explain", "explain_classes", "explain_
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(
-        import_module(".face" if name in ("FaceExplanation", "explain_face") else ".methods", __name__), name
-    )
+    home = ".face" if name in ("FaceExplanation", "explain_face") else ".methods"
+    return getattr(import_module(home, __name__), name)

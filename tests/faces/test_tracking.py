@@ -16,12 +16,12 @@ from tests.cases.video_cases import moving_face
 
 def test_generalised_iou_by_hand():
     assert generalised_iou((0, 0, 2, 2), (0, 0, 2, 2)) == pytest.approx(1)
-    # 2×2 squares shifted by 1: intersection 2, union 6, hull 3×2
-    assert generalised_iou((0, 0, 2, 2), (1, 0, 2, 2)) == pytest.approx(2 / 6)
-    # one apart: union 8, hull 10
-    assert generalised_iou((0, 0, 2, 2), (3, 0, 2, 2)) == pytest.approx(-2 / 10)
-    # diagonal neighbours that touch: union 2, hull 4
-    assert generalised_iou((0, 0, 1, 1), (1, 1, 1, 1)) == pytest.approx(-2 / 4)
+    for other, expected in (
+        ((1, 0, 2, 2), 2 / 6),  # 2×2 squares shifted by 1: intersection 2, union 6, hull 3×2
+        ((3, 0, 2, 2), -2 / 10),  # one apart: union 8, hull 10
+        ((2, 2, 2, 2), -8 / 16),  # diagonal neighbours that touch: union 8, hull 16
+    ):
+        assert generalised_iou((0, 0, 2, 2), other) == pytest.approx(expected)
 
 
 def test_the_assignment_is_the_best_in_all_not_the_first_best():

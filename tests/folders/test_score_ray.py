@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -121,9 +124,6 @@ def test_ray_is_not_imported_unless_asked_for(tmp_path):
 
 def test_a_storage_over_the_network(tmp_path, monkeypatch):
     """A real server; a file that vanishes between listing and reading is a row with its reason."""
-    import threading
-    from functools import partial
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:

@@ -6,16 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from PIL import Image
 
-from gimefive_hf import (
-    EMOTIONS,
-    ExpressionRecognizer,
-    GiMeFiveConfig,
-    GiMeFiveForImageClassification,
-    GiMeFiveImageProcessor,
-    from_pretrained,
-)
+from gimefive_hf import EMOTIONS, ExpressionRecognizer, from_pretrained
 from gimefive_hf.cli import main
 from gimefive_hf.runtimes.export import export_onnx
 from gimefive_hf.runtimes.onnx_predictor import OnnxPredictor
@@ -88,30 +80,23 @@ def test_int8_stays_close(tmp_path, fer, crops):
     assert [file.name for file in tmp_path.iterdir()] == ["q.onnx"]
 
 
-def test_networks_without_exact_cam(tmp_path, crops):
-    torch.manual_seed(0)
-    config = GiMeFiveConfig(image_size=32, widths=[4, 8], classifier_widths=[8])
-    processor = GiMeFiveImageProcessor(size={"height": 32, "width": 32})
-    fer = ExpressionRecognizer(GiMeFiveForImageClassification(config), processor)
-    export_onnx(fer.predictor, tmp_path / "m.onnx")
-    onnx_fer = from_pretrained(tmp_path / "m.onnx", backend="onnx")
-    np.testing.assert_allclose(onnx_fer.score_crops(crops), fer.score_crops(crops), atol=1e-5)
+def test_networks_without_exact_cam(tiny_onnx, tiny_model, tiny_processor, crops):
+    ours, theirs = from_pretrained(tiny_onnx, backend="onnx"), ExpressionRecognizer(tiny_model, tiny_processor)
+    np.testing.assert_allclose(ours.score_crops(crops), theirs.score_crops(crops), atol=1e-5)
     with pytest.raises(ValueError, match="use the torch backend"):
-        predict_and_explain_crops(onnx_fer.predictor, crops, "grad-cam")
+        predict_and_explain_crops(ours.predictor, crops, "grad-cam")
 
 
-def test_the_commands_use_it(tmp_path, capsys):
+def test_the_commands_use_it(tmp_path, photo, capsys):
     model = save_tiny(tmp_path / "model")
     folder = image_folder(tmp_path / "crops", 20)
     file = str(tmp_path / "m.onnx")
     assert main(["export", "--model", str(model), "-o", file, "--int8", "--calibration", str(folder)]) == 0
     score = ["score", str(folder), "--crops", "--model", file, "--backend", "onnx"]
     assert main([*score, "-o", str(tmp_path / "s.csv")]) == 0
-    photo = tmp_path / "p.png"
-    Image.fromarray(face_photo()).save(photo)
     capsys.readouterr()
     assert main(["predict", str(photo), "--model", file, "--backend", "onnx"]) == 0
-    assert "p.png" in capsys.readouterr().out
+    assert "astronaut.png" in capsys.readouterr().out
 
 
 def test_mistakes(tmp_path, capsys, path):

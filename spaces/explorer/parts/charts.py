@@ -51,6 +51,7 @@ def dot_plot(
     """
     groups, names = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[y]))
     alone = len(groups) == 1
+    beside = int(table.groupby(y)[group].nunique().max()) if names else 1  # dots of one row do not hide each other
     figure = go.Figure(layout=LAYOUT)
     for number, name in enumerate(groups):
         part = table[table[group] == name]
@@ -74,14 +75,22 @@ def dot_plot(
         )
     # Names that would take a phone's width stand above their dots, in a row that is as much higher.
     long = max(map(len, map(str, names)), default=0) > LONGEST_BESIDE
-    row = max(30, 11 * len(groups) + 8) + 13 * long
+    row = max(30, 11 * beside + 8) + 16 * long
     # Each name of the legend may take a line of its own on a phone.
     figure.update_layout(title=title, height=130 + row * len(names) + 14 * len(groups), showlegend=not alone)
-    figure.update_layout(scattermode="group", scattergap=0.3 + 0.3 * long, legend_y=-55 / (row * len(names) + 60))
+    figure.update_layout(legend_y=-55 / (row * len(names) + 60))
+    if beside > 1:
+        figure.update_layout(scattermode="group", scattergap=0.3 + 0.3 * long)
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], range=[-0.6, len(names) - 0.4])
     if long:
-        figure.update_yaxes(ticklabelposition="inside top", tickfont_size=11)
-    figure.update_xaxes(tickformat=".0%" if share else "+.0%", zeroline=not share)
+        figure.update_yaxes(showticklabels=False)
+        for name in names:
+            place = {"x": 0, "xref": "paper", "xanchor": "left", "y": name, "yshift": 3 * beside + 11}
+            figure.add_annotation(text=name, showarrow=False, font_size=11, **place)
+    ends = table[[name for name in ("value", "low", "high") if name in table]].astype(float)
+    low, high = ends.min().min(), ends.max().max()
+    margin = 0.04 * (high - low) or 0.05
+    figure.update_xaxes(range=[low - margin, high + margin], tickformat=".0%" if share else "+.0%", zeroline=not share)
     return figure
 
 
@@ -217,49 +226,47 @@ def face_maps(
     outline: np.ndarray,
     title: str,
     signed: tuple[str, ...] = (),
-    upright: bool = False,
+    columns: int = 6,
 ) -> go.Figure:
     """
-    Rows of average heat maps with the outline of the mean face; columns of them where the page is narrow, `upright`.
+    Rows of average heat maps with the outline of the mean face, `columns` in each; fewer where the page is narrow.
 
     Args:
         maps: name of the row → (len(titles), side, side), NaN where there is none; in [0, 1], in the rows `signed`
             differences in [-1, 1].
-        titles: of the columns.
+        titles: of the maps of a row.
         outline: (68, 2) landmarks in pixels of the maps.
     """
-    heads = [list(maps), titles][:: -1 if upright else 1]
-    sides = len(heads[0]), len(heads[1])
-    figure = make_subplots(*sides, row_titles=heads[0], column_titles=heads[1], vertical_spacing=0.02)
-    for number, (name, faces) in enumerate(maps.items(), 1):
-        for at, face in enumerate(faces, 1):
-            row, column = (at, number) if upright else (number, at)
-            scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": INFERNO, "zmin": 0}
-            scale |= {"zmax": float(np.nanmax(np.abs(faces)))} if np.isfinite(faces).any() else {}
-            hover = f"{name}: %{{z:.2f}}<extra></extra>"
+    each = -(-len(titles) // columns)  # rows of each name
+    rows = each * len(maps)
+    heads = [*titles, *[""] * (each * columns - len(titles))]
+    side, gap = (860 if columns > 3 else PHONE) / columns, 24 if each > 1 else 6  # no gaps between square maps
+    figure = make_subplots(
+        rows,
+        columns,
+        row_titles=[name for name in maps for _ in range(each)],
+        subplot_titles=heads * (len(maps) if each > 1 else 1),
+        vertical_spacing=gap / (rows * (side + gap)),
+        horizontal_spacing=0.02,
+    )
+    for number, (name, faces) in enumerate(maps.items()):
+        scale = {"colorscale": "RdBu_r", "zmid": 0} if name in signed else {"colorscale": INFERNO, "zmin": 0}
+        scale |= {"zmax": float(np.nanmax(np.abs(faces)))} if np.isfinite(faces).any() else {}
+        points = {"size": 2, "color": "#444444" if name in signed else "#FFFFFF"}
+        for at, face in enumerate(faces):
+            place = {"row": number * each + at // columns + 1, "col": at % columns + 1}
             # Every second pixel: the maps come from a grid of 7×7, so nothing is lost, and the page is light.
-            figure.add_heatmap(
-                z=np.round(face[::2, ::2], 3),
-                dx=2,
-                dy=2,
-                showscale=False,
-                hovertemplate=hover,
-                row=row,
-                col=column,
-                **scale,
-            )
-            points = {"size": 2, "color": "#444444" if name in signed else "#FFFFFF"}
-            figure.add_scatter(
-                x=outline[:, 0], y=outline[:, 1], mode="markers", marker=points, hoverinfo="skip", row=row, col=column
-            )
-    side = min(190, (PHONE if upright else 860) / sides[1])  # no gaps between square maps
-    figure.update_layout(LAYOUT, title=title, height=round(90 + side * sides[0]), showlegend=False, margin_t=80)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed")
-    for number in range(1, len(maps) * len(titles) + 1):  # square, however wide the page is
-        axis = "" if number == 1 else number
-        figure.update_layout({f"yaxis{axis}": {"scaleanchor": f"x{axis}", "constrain": "domain"}})
-        figure.update_layout({f"xaxis{axis}": {"constrain": "domain"}})
+            z, hover = np.round(face[::2, ::2], 3), f"{name}: %{{z:.2f}}<extra></extra>"
+            figure.add_heatmap(z=z, dx=2, dy=2, showscale=False, hovertemplate=hover, **place, **scale)
+            x, y = outline.T
+            figure.add_scatter(x=x, y=y, mode="markers", marker=points, hoverinfo="skip", **place)
+    height = round(90 + rows * (side + gap))
+    figure.update_layout(LAYOUT, title=title, height=height, showlegend=False, margin_t=80)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", constrain="domain")
+    for axis in figure.select_yaxes():  # square, however wide the page is
+        axis.scaleanchor = axis.anchor
     return figure
 
 

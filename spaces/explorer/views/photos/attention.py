@@ -15,6 +15,7 @@ from evaluation.queries import CROSS_TRAINED, FLAGSHIP
 from evaluation.store import read_arrays
 from gimefive_hf.emotions import EMOTIONS
 
+COLUMNS = {"wide": 6, "narrow": 3}  # of the maps
 store = start_page(
     "Attention",
     "Heat maps are measured before they are believed: a map is faithful if deleting what it marks destroys the score, "
@@ -125,8 +126,7 @@ for name, arrays in found.items():
     maps[name], total = mean_maps(arrays, chosen)
     notes.append(f"{name}: " + ", ".join(f"{e} {n:,}" for e, n in zip(EMOTIONS, total, strict=True)))
 if len(found) == 2:
-    maps[f"{looked} − {other}"] = maps[looked] - maps[other]
-    signed = (f"{looked} − {other}",)
+    maps["difference"], signed = maps[looked] - maps[other], ("difference",)
 title = "average map of each emotion, on " + ", ".join(title_of(name) for name in chosen)
 places = pd.MultiIndex.from_product(
     [range(side) for side in next(iter(maps.values())).shape[1:]], names=["row", "column"]
@@ -135,15 +135,15 @@ flat = pd.concat(
     {name: pd.DataFrame(m.reshape(6, -1).T, places, list(EMOTIONS)) for name, m in maps.items()}, names=["model"]
 )
 note = "Faces laid over each other by eyes and mouth; dots: the mean face. Images with landmarks: " + "; ".join(notes)
-note += ". In a difference red is more heat for the first model. Intervals stand at the region shares above."
+note += ". In the difference red is more heat for the first model. Intervals stand at the region shares above."
 most = (
     part[(part["region"] != "background") & (part["emotion"] != "all")].sort_values("share").groupby("emotion").tail(1)
 )
 alt = "Most heat: " + "; ".join(f"{r.emotion} {r.region} {r.share:.0%}" for r in most.itertuples()) + "."
-for width in ("wide", "narrow"):
+for width in COLUMNS:
     with st.container(key=f"{width}-maps"):
         landmarks = found[looked]["landmarks"]
-        figure = face_maps(maps, list(EMOTIONS), landmarks, title, signed, upright=width == "narrow")
+        figure = face_maps(maps, list(EMOTIONS), landmarks, title, signed, columns=COLUMNS[width])
         show_chart(figure, flat.reset_index(), f"average-maps-{'-'.join(found)}-{corpus}-{width}", note, alt)
 
 
@@ -166,7 +166,7 @@ note = (
     "correlations."
 )
 maps = {name: mean for name, (mean, _) in means.items()}
-for width in ("wide", "narrow"):
+for width in COLUMNS:
     with st.container(key=f"{width}-trained-maps"):
-        figure = face_maps(maps, list(EMOTIONS), landmarks, title, upright=width == "narrow")
+        figure = face_maps(maps, list(EMOTIONS), landmarks, title, columns=COLUMNS[width])
         show_chart(figure, alike, f"maps-alike-{corpus}-{width}", note, told)

@@ -8,19 +8,9 @@ from .bundled import BUNDLED, resolve_checkpoint
 from .emotions import EMOTIONS
 
 # What transformers itself passes to a config beyond its fields.
-EXTRAS = frozenset(
-    (
-        "attn_implementation",
-        "auto_map",
-        "custom_pipelines",
-        "model_type",
-        "name_or_path",
-        "num_labels",
-        "quantization_config",
-        "tie_word_embeddings",
-        "torch_dtype",
-        "use_cache",
-    )
+EXTRAS = (
+    *("attn_implementation", "auto_map", "custom_pipelines", "model_type", "name_or_path", "num_labels"),
+    *("quantization_config", "tie_word_embeddings", "torch_dtype", "use_cache"),
 )
 
 ARCHITECTURES: tuple[str, ...] = ("conv", "residual", "face-resnet", "timm")

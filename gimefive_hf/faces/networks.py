@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODELS_DIR = Path(__file__).parent / "models"
-# File → LiteRT's interpreters through which no pass goes just now: as many as there were passes side by side. A fork
-# copies them unused, and taking one needs no lock that nobody would give back.
-IDLE: dict[str, deque] = defaultdict(deque)
+# File → LiteRT's interpreters through which no pass goes just now, 4 to 8 MB each: one a core at most. A fork copies
+# them unused, and taking one needs no lock that nobody would give back.
+IDLE: dict[str, deque] = defaultdict(lambda: deque(maxlen=os.cpu_count()))
 
 
 @dataclass(frozen=True)

@@ -124,18 +124,9 @@ def open_storage(address: str) -> tuple[Any, str]:
 
 def storage_stamp(detail: dict[str, Any]) -> str | None:
     """The first checksum or time that a storage tells of a file, with its size; None if it tells neither."""
-    names = (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "Content-MD5",
-        "LastModified",
-        "last_modified",
-        "Last-Modified",
-        "mtime",
-        "created",
-    )
-    known = next((detail[name] for name in names if detail.get(name)), None)
+    checksums = ("ETag", "etag", "md5Hash", "Content-MD5")
+    times = ("LastModified", "last_modified", "Last-Modified", "mtime", "created")
+    known = next((detail[name] for name in (*checksums, *times) if detail.get(name)), None)
     return None if known is None else f"{detail.get('size')} {known}"
 
 

@@ -40,11 +40,12 @@ def install() -> None:
     done.write_text(lock)
 
 
-def run(command: list[str]) -> None:
-    """Run a program of Node in `LIVE`. Raises ValueError with what it wrote if it fails."""
-    done = subprocess.run(command, cwd=LIVE, capture_output=True, text=True)
+def run(command: list[str], text: str | None = None) -> str:
+    """What a program of Node in `LIVE` makes of a text. Raises ValueError with what it wrote if it fails."""
+    done = subprocess.run(command, input=text, cwd=LIVE, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
 
 
 def build(folder: Path = FOLDER) -> Path:

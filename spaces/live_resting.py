@@ -8,7 +8,6 @@ Writes `live/src/resting.json`: mean and standard deviation of each measure of `
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,8 +21,9 @@ from gimefive_hf.faces.landmarks import MESH_SIDE, mesh_transform
 from gimefive_hf.faces.networks import FaceNetwork
 from training.corpora.load import label_array, load_corpus
 from training.corpora.schema import LABELS
+from training.script import Script
 
-from .build_live import LIVE, PACKAGES, install
+from .build_live import LIVE, PACKAGES, install, run
 
 RESULT = LIVE / "src" / "resting.json"
 CORPUS = "muxspace"
@@ -65,12 +65,9 @@ def measure(found: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float64]]
         program = Path(temporary) / "measure.mjs"
         bundler = [str(PACKAGES / ".bin" / "esbuild"), "--bundle", "--platform=node", "--format=esm", "--loader=ts"]
         bundler.append("--log-level=error")
-        subprocess.run([*bundler, f"--outfile={program}"], input=PROGRAM, text=True, cwd=LIVE, check=True)
+        run([*bundler, f"--outfile={program}"], PROGRAM)
         given = json.dumps(np.round(found, 3).tolist())
-        done = subprocess.run(["node", str(program)], input=given, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"the page's measures failed: {done.stderr}")
-    answer = json.loads(done.stdout)
+        answer = json.loads(run(["node", str(program)], given))
     return answer["names"], np.array(answer["rows"])
 
 
@@ -86,19 +83,11 @@ def summary(names: list[str], values: NDArray[np.float64]) -> dict:
     return {"corpus": CORPUS, "faces": len(kept), "measures": measures}
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the corpora")
-    args = parser.parse_args(argv)
-    try:
-        result = summary(*measure(meshes(args.data)))
-    except (ValueError, subprocess.CalledProcessError) as error:
-        print(f"live_resting: {error}", file=sys.stderr)
-        return 2
+def write_resting(args: argparse.Namespace) -> None:
+    result = summary(*measure(meshes(args.data)))
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(f"{result['faces']} faces at rest: {json.dumps(result['measures'])}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Script("live_resting", __doc__, data=True).run(write_resting))

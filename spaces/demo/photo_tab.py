@@ -159,10 +159,9 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
         if upload is None:
             return *analyst.example(example_name(name), Settings(*values)), "0"
         try:
-            image = shrink(read(upload))
+            return *analyst.answer(shrink(read(upload)), Settings(*values)), "", "0"
         except ValueError as error:
             return problem_html(error), "", "", NO_FACE
-        return *analyst.answer(image, Settings(*values)), "", "0"
 
     def explain_chosen(upload, name, number, *values):
         index = face_number(number)
@@ -171,17 +170,13 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
         if upload is None and index == 0:
             return analyst.example(example_name(name), Settings(*values))[2]
         try:
-            image = read_example(example_name(name)) if upload is None else read(upload)
-            return analyst.why(image, Settings(*values), index)
+            return analyst.why(picture(upload, name), Settings(*values), index)
         except ValueError:
             return ""
 
     def show_example(name, *values):
         name = example_name(name)
         return None, *analyst.example(name, Settings(*values)), "0", name
-
-    def remember_face(number):
-        return number
 
     # Who goes on while an answer is computed gets that of the last choice.
     private = {"api_visibility": "private", "show_progress": "minimal", "trigger_mode": "always_last"}
@@ -197,7 +192,7 @@ def connect(analyst: Analyst, photo: Photo, settings: list, example: gr.Textbox,
     shown = [*everything, example]
     other.click(show_example, [example, *settings], shown, js=CHOSEN_EXAMPLE, cancels=[changed], **private)
     face = gr.Button(elem_id="show-face", elem_classes="unseen")
-    face.click(remember_face, chosen, chosen, js=CHOSEN_FACE, **private).then(**reasons, **private)
+    face.click(lambda number: number, chosen, chosen, js=CHOSEN_FACE, **private).then(**reasons, **private)
 
 
 def connect_card(analyst: Analyst, button: gr.Button, inputs: list, picture: gr.HTML) -> None:
@@ -205,11 +200,16 @@ def connect_card(analyst: Analyst, button: gr.Button, inputs: list, picture: gr.
 
     @told
     def draw(upload, name, number, *values):
-        image = read_example(example_name(name)) if upload is None else read(upload)
-        data = base64.b64encode(analyst.card(image, Settings(*values), face_number(number))).decode()
+        card = analyst.card(picture(upload, name), Settings(*values), face_number(number))
+        data = base64.b64encode(card).decode()
         return f'<a download="gimefive-card.png" href="data:image/png;base64,{data}">card</a>'
 
     button.click(draw, inputs, picture, js=HELD_FACE, api_visibility="private").success(None, js=SAVE_CARD)
+
+
+def picture(upload: tuple[str, bytes] | None, name: object) -> NDArray[np.uint8]:
+    """The photo that the page holds, or the example. Raises ValueError for a broken one."""
+    return read_example(example_name(name)) if upload is None else read(upload)
 
 
 def face_number(text: object) -> int:

@@ -14,13 +14,7 @@ from scipy.special import bdtr
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 SMALLEST_PROBABILITY = 1e-12  # keeps the log-loss finite where a model gives the true class no probability at all
-METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "expected_calibration_error",
-    "negative_log_likelihood",
-)
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "negative_log_likelihood")
 CLASS_METRICS = ("recall", "precision")
 
 

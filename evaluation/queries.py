@@ -64,6 +64,14 @@ def aligned_predictions(store: Store, model: str, corpora: Iterable[str]) -> pd.
     return scored_images(store, model, corpora, "aligned")
 
 
+def as_given(store: Store, model: str, corpus: str, protocols: Iterable[str]) -> pd.DataFrame:
+    """The aligned predictions of the very images of a corpus that were also given by one of the protocols."""
+    frame = store.predictions_of(model)
+    drawn = frame[(frame["corpus"] == corpus) & frame["protocol"].isin(list(protocols))]["source"]
+    aligned = aligned_predictions(store, model, [corpus])
+    return aligned[aligned["source"].isin(drawn)]
+
+
 def protocol_title(protocol: str) -> str:
     """How the test images were given, in words: `gaussian noise, strength 3 of 5`."""
     if protocol == "aligned":
@@ -75,6 +83,11 @@ def protocol_title(protocol: str) -> str:
         name, _, strength = rest.partition("/")
         return f"{name.replace('_', ' ')}, strength {strength} of 5"
     return f"found again, {rest.replace('-', ' ').replace('_', ' ')}"
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """`86.5 [85.1, 87.8]` in percent."""
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str:

@@ -43,14 +43,20 @@ def image_groups(frame: pd.DataFrame) -> np.ndarray:
     return (frame["corpus"].astype(str) + "/" + name.astype(str)).to_numpy(str)
 
 
+def has_twin(frame: pd.DataFrame, leaked: pd.DataFrame | None) -> np.ndarray:
+    """Which images stand, the same or nearly, in training data, as `read_leaked` lists them; bool (n,)."""
+    if leaked is None:
+        return np.zeros(len(frame), bool)
+    keys = ["corpus", "source"]
+    return np.asarray(pd.MultiIndex.from_frame(frame[keys]).isin(pd.MultiIndex.from_frame(leaked[keys])))
+
+
 def subsets(frame: pd.DataFrame, leaked: pd.DataFrame | None) -> Iterator[tuple[str, pd.DataFrame]]:
     """The named parts of one corpus and split: full, leak-free if anything leaked, and the corpus's subgroups."""
     yield "full", frame
-    if leaked is not None:
-        keys = pd.MultiIndex.from_frame(leaked[["corpus", "source"]])
-        twin = pd.MultiIndex.from_frame(frame[["corpus", "source"]]).isin(keys)
-        if twin.any() and not twin.all():
-            yield "leak-free", frame[~twin]
+    twin = has_twin(frame, leaked)
+    if twin.any() and not twin.all():
+        yield "leak-free", frame[~twin]
     corpora = set(frame["corpus"].unique())
     record = CORPORA.get(corpora.pop()) if len(corpora) == 1 else None
     for name, first_letter in record.groups.items() if record else ():

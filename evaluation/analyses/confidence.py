@@ -6,7 +6,7 @@ import pandas as pd
 from gimefive_hf.emotions import EMOTIONS
 
 from ..corpora import corpora_with
-from ..metrics import image_terms, metrics_of_sums
+from ..metrics import expected_calibration_error
 from ..rows import class_scores
 from ..store import NEUTRAL, Store
 
@@ -17,12 +17,6 @@ def rescale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (n, classes) as they were if the logits were divided by `temperature` once more."""
     powers = np.maximum(probabilities, 1e-12) ** (1 / temperature)
     return powers / powers.sum(1, keepdims=True)
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error in [0, 1], 15 bins."""
-    sums = image_terms(probabilities, labels).sum(0, keepdims=True)
-    return float(metrics_of_sums(sums, probabilities.shape[1])["expected_calibration_error"][0])
 
 
 def best_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -67,15 +61,16 @@ def confidence_rows(store: Store, model: str) -> pd.DataFrame:
             continue
         probabilities, labels = class_scores(frame, classes)
         temperature = best_temperature(probabilities, labels)
+        right = probabilities.argmax(1) == labels  # at every temperature
         rows.append(
             {
                 "kind": kind,
                 "images": len(frame),
-                "accuracy": float((probabilities.argmax(1) == labels).mean()),
+                "accuracy": float(right.mean()),
                 "confidence": float(probabilities.max(1).mean()),
-                "error": calibration_error(probabilities, labels),
+                "error": expected_calibration_error(probabilities.max(1), right),
                 "temperature": temperature,
-                "best_error": calibration_error(rescale(probabilities, temperature), labels),
+                "best_error": expected_calibration_error(rescale(probabilities, temperature).max(1), right),
             }
         )
     return pd.DataFrame(rows)

@@ -16,7 +16,7 @@ from gimefive_hf.emotions import EMOTIONS
 
 from ..metrics import share_interval
 from ..queries import aligned_predictions
-from ..rows import class_scores
+from ..rows import class_scores, has_twin
 from ..store import Store
 
 LEAST_VOTES = 5  # for the six emotions together; under it an image has no majority worth the name
@@ -45,15 +45,6 @@ def predicted_names(frame: pd.DataFrame) -> np.ndarray:
     return np.array(EMOTIONS)[class_scores(frame, 6)[0].argmax(1)]
 
 
-def is_twin(store: Store, frame: pd.DataFrame) -> np.ndarray:
-    """Which images stand, the same or nearly, in training data, as `training.audit` found them; bool (n,)."""
-    leaked = store.extras.get("leaked_test_images")
-    if leaked is None:
-        return np.zeros(len(frame), bool)
-    keys = pd.MultiIndex.from_frame(leaked[["corpus", "source"]])
-    return np.asarray(pd.MultiIndex.from_frame(frame[["corpus", "source"]]).isin(keys))
-
-
 def annotator_shares(store: Store, model: str) -> pd.DataFrame:
     """
     FER2013's six-class test images by FER+'s majority among the six: how often the model gives it, and how often
@@ -76,7 +67,7 @@ def annotator_shares(store: Store, model: str) -> pd.DataFrame:
     def subsets() -> Iterator[tuple[str, np.ndarray]]:
         yield "all", known
         yield "no tie", no_tie
-        yield "leak-free", known & ~is_twin(store, frame)
+        yield "leak-free", known & ~has_twin(frame, store.extras.get("leaked_test_images"))
         yield "8 or more agree", known & (most >= 8)
         for agreeing in range(3, 11):
             yield f"{agreeing} agree", known & (most == agreeing)

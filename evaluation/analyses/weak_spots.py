@@ -5,7 +5,7 @@ import pandas as pd
 from gimefive_hf.emotions import EMOTIONS
 
 from ..corpora import title_of
-from ..queries import aligned_predictions, find_row, percent_text, right_of, tested_corpora
+from ..queries import as_given, find_row, percent_text, right_of, tested_corpora
 from ..store import Store
 
 LEAST_IMAGES = 30  # of a class; a recall of fewer images says next to nothing
@@ -44,15 +44,6 @@ def worst_corruption(store: Store, model: str) -> pd.Series | None:
     return rows.nsmallest(1, "value").iloc[0] if len(rows) else None
 
 
-def as_given(store: Store, model: str, row: pd.Series) -> float | None:
-    """Accuracy on the very images of a corrupted row, uncorrupted; None if the store has not all of them."""
-    table = store.predictions_of(model)
-    chosen = table["protocol"].eq(row["protocol"]) & table["corpus"].eq(row["corpus"])
-    aligned = aligned_predictions(store, model, [row["corpus"]])
-    aligned = aligned[aligned["source"].isin(table[chosen]["source"])]
-    return float(right_of(aligned).mean()) if len(aligned) == row["n_scored"] else None
-
-
 def class_sentence(store: Store, model: str) -> str | None:
     row = weakest_class(store, model)
     if row is None:
@@ -71,10 +62,12 @@ def corruption_sentence(store: Store, model: str) -> str | None:
     if row is None:
         return None
     _, name, strength = row["protocol"].split("/")
-    aligned = as_given(store, model, row)
+    aligned = as_given(store, model, row["corpus"], [row["protocol"]])
     text = f"{name.replace('_', ' ')} at strength {strength} of 5, with an accuracy of {percent_text(row)} images of "
     text += title_of(row["corpus"])
-    return f"{text} ({100 * aligned:.1f} % of the same images as given)." if aligned is not None else f"{text}."
+    if len(aligned) != row["n_scored"]:  # the store has not all of them
+        return f"{text}."
+    return f"{text} ({100 * right_of(aligned).mean():.1f} % of the same images as given)."
 
 
 def corpus_sentence(store: Store, model: str) -> str | None:

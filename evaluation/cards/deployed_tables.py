@@ -3,7 +3,7 @@
 from ..analyses.confidence import confidence_rows
 from ..analyses.deployed import DEPLOYED, deployed_row, hard_rows, pose_rows, posed_corpora
 from ..corpora import title_of
-from ..queries import FLAGSHIP, find_row, order_models
+from ..queries import FLAGSHIP, find_row, interval_text, order_models
 from ..store import Store
 from .markdown import MISSING, markdown_table, percent
 
@@ -55,25 +55,20 @@ def hard_faces(store: Store, model: str = FLAGSHIP) -> str:
         return f"_The store has no hard faces of {model} yet._"
     rows = []
     for row in table.itertuples():
-        cells = [
-            f"{100 * share:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for share, low, high in (
-                (row.found_share, row.found_low, row.found_high),
-                (row.right_share, row.right_low, row.right_high),
-            )
-        ]
-        rows.append([CONDITIONS[row.condition].format(row.amount), f"{row.images:,}", *cells])
+        found = interval_text(row.found_share, row.found_low, row.found_high)
+        right = interval_text(row.right_share, row.right_low, row.right_high)
+        rows.append([CONDITIONS[row.condition].format(row.amount), f"{row.images:,}", found, right])
     header = ["RAF-DB test images in a scene", "images", "found %", "right, of all %"]
     text = markdown_table(header, rows)
     poses = pose_rows(store, model)
     if len(poses):
         rows = [
             [
-                f"{row.pose} of {row.least} to {row.most}°",
-                f"{row.images:,}",
-                f"{100 * row.right_share:.1f} [{100 * row.right_low:.1f}, {100 * row.right_high:.1f}]",
+                f"{r.pose} of {r.least} to {r.most}°",
+                f"{r.images:,}",
+                interval_text(r.right_share, r.right_low, r.right_high),
             ]
-            for row in poses.itertuples()
+            for r in poses.itertuples()
         ]
         header = ["found test faces, by how they stand", "faces", "right %"]
         text += f"\n\n{markdown_table(header, rows)}"

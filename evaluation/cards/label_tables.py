@@ -8,7 +8,7 @@ from gimefive_hf.emotions import EMOTIONS
 
 from ..analyses.second_opinions import annotator_shares, fer2013_parts, neutral_by_annotators, second_label_shares
 from ..corpora import corpora_with, title_of
-from ..queries import FLAGSHIP, find_row, order_models
+from ..queries import FLAGSHIP, find_row, interval_text, order_models
 from ..store import NEUTRAL, Store
 from .markdown import MISSING, markdown_table, percent
 
@@ -23,10 +23,7 @@ FIELD = ("PublicTest", "PrivateTest")
 
 def share_cells(shares: pd.DataFrame) -> dict[tuple[str, str], str]:
     """(subset, compared) → `86.5 [85.1, 87.8]`."""
-    return {
-        (row.subset, row.compared): f"{100 * row.share:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-        for row in shares.itertuples()
-    }
+    return {(row.subset, row.compared): interval_text(row.share, row.low, row.high) for row in shares.itertuples()}
 
 
 def annotators(store: Store, model: str = FLAGSHIP) -> str:

@@ -8,9 +8,18 @@ from gimefive_hf.emotions import EMOTIONS
 
 from ..corpora import corpora_of, corpora_with, title_of
 from ..corruptions import CORRUPTIONS, STRENGTHS
-from ..metrics import mcnemar, mean_interval, permutation_test
-from ..queries import FLAGSHIP, aligned_predictions, find_row, order_models, right_of, tested_corpora
-from ..rows import image_groups
+from ..metrics import METRICS, mcnemar, mean_interval, permutation_test
+from ..queries import (
+    FLAGSHIP,
+    aligned_predictions,
+    as_given,
+    find_row,
+    interval_text,
+    order_models,
+    right_of,
+    tested_corpora,
+)
+from ..rows import has_twin, image_groups
 from ..store import Store, hash_file
 from .markdown import MISSING, markdown_table, no_results, percent, plain
 
@@ -25,27 +34,11 @@ def per_corpus(store: Store, model: str = FLAGSHIP) -> str:
             accuracy = find_row(store, model, corpus=corpus, subset=subset)
             if accuracy is None:
                 continue
-            where = {"corpus": corpus, "subset": subset}
-            rows.append(
-                [
-                    f"{title_of(corpus)}{', leak-free' if subset == 'leak-free' else ''}",
-                    f"{accuracy['n_scored']:,}",
-                    percent(accuracy),
-                    percent(find_row(store, model, "balanced_accuracy", **where)),
-                    percent(find_row(store, model, "macro_f1", **where)),
-                    percent(find_row(store, model, "expected_calibration_error", **where)),
-                    plain(find_row(store, model, "negative_log_likelihood", **where)),
-                ]
-            )
-    header = [
-        "test split",
-        "images",
-        "accuracy %",
-        "balanced accuracy %",
-        "macro-F1 %",
-        "calibration error %",
-        "log-loss",
-    ]
+            *shares, loss = (find_row(store, model, metric, corpus=corpus, subset=subset) for metric in METRICS)
+            name = f"{title_of(corpus)}{', leak-free' if subset == 'leak-free' else ''}"
+            rows.append([name, f"{accuracy['n_scored']:,}", *map(percent, shares), plain(loss)])
+    header = ["test split", "images", "accuracy %", "balanced accuracy %", "macro-F1 %", "calibration error %"]
+    header.append("log-loss")
     return markdown_table(header, rows) if rows else no_results(model)
 
 
@@ -67,8 +60,7 @@ def per_class(store: Store, model: str = FLAGSHIP) -> str:
 def accuracy_of(frame: pd.DataFrame) -> str:
     """Accuracy of predictions with interval, in percent."""
     right = right_of(frame).astype(float)
-    low, high = mean_interval(right, image_groups(frame))
-    return f"{100 * right.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return interval_text(right.mean(), *mean_interval(right, image_groups(frame)))
 
 
 def robustness(store: Store, model: str = FLAGSHIP) -> str:
@@ -77,10 +69,7 @@ def robustness(store: Store, model: str = FLAGSHIP) -> str:
     if not len(corrupted):
         return f"_The store has no corrupted predictions of {model} yet._"
     corpus = corrupted["corpus"].iloc[0]
-    aligned = aligned_predictions(store, model, [corpus])
-    drawn = store.predictions_of(model)
-    drawn = drawn[drawn["protocol"].isin(corrupted["protocol"].unique())]
-    aligned = aligned[aligned["source"].isin(drawn["source"].unique())]
+    aligned = as_given(store, model, corpus, corrupted["protocol"].unique())
     rows = []
     if len(aligned):
         rows.append(["the same images as given", accuracy_of(aligned), *[""] * (len(STRENGTHS) - 1)])
@@ -100,23 +89,10 @@ def detected(store: Store, model: str = FLAGSHIP) -> str:
         if found is not None:
             accuracy = find_row(store, model, corpus=corpus, protocol="detected")
             of_all = find_row(store, model, "accuracy_of_all", corpus=corpus, protocol="detected")
-            aligned = find_row(store, model, corpus=corpus)
-            rows.append(
-                [
-                    title_of(corpus),
-                    percent(aligned, n=True),
-                    percent(found, n=True),
-                    percent(accuracy, n=True),
-                    percent(of_all, n=True),
-                ]
-            )
-    header = [
-        "test split",
-        "aligned crops: accuracy %",
-        "faces found again %",
-        "accuracy % of found",
-        "accuracy % of all",
-    ]
+            cells = [find_row(store, model, corpus=corpus), found, accuracy, of_all]
+            rows.append([title_of(corpus), *(percent(row, n=True) for row in cells)])
+    header = ["test split", "aligned crops: accuracy %", "faces found again %"]
+    header += ["accuracy % of found", "accuracy % of all"]
     return markdown_table(header, rows) if rows else f"_The store has no detected predictions of {model} yet._"
 
 
@@ -167,11 +143,10 @@ def leakage(store: Store, model: str = FLAGSHIP) -> str:
     leaked = store.extras.get("leaked_test_images")
     if leaked is None:
         return "_The store has no list of leaked test images yet (`python -m training.audit`)._"
-    keys = pd.MultiIndex.from_frame(leaked[["corpus", "source"]])
     rows = []
     for corpus in tested_corpora(store, model):
         frame = aligned_predictions(store, model, corpora_of(corpus))
-        twin = pd.MultiIndex.from_frame(frame[["corpus", "source"]]).isin(keys)
+        twin = has_twin(frame, leaked)
         full, clean = (find_row(store, model, corpus=corpus, subset=subset) for subset in ("full", "leak-free"))
         share = f"{twin.sum():,} ({100 * twin.mean():.1f} %)" if len(frame) else MISSING
         rows.append([title_of(corpus), f"{len(frame):,}", share, percent(full), percent(clean, n=True)])

@@ -4,14 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from math import isnan
 
-from ..analyses.cross_dataset import (
-    LINEAR,
-    SLIDES,
-    TRAINED,
-    about_text,
-    cross_models,
-    trained_title,
-)
+from ..analyses.cross_dataset import LINEAR, SLIDES, TRAINED, about_text, cross_models, trained_title
 from ..analyses.paper_table import NETWORKS, augmentation_sentence, changes, model_of, paper_table, summary
 from ..corpora import corpus_titles, title_of
 from ..queries import FLAGSHIP, WITH_NEUTRAL, find_row, order_models

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.analyses.confidence import best_temperature, calibration_error, confidence_rows, rescale
+from evaluation.analyses.confidence import best_temperature, confidence_rows, rescale
 from evaluation.analyses.deployed import hard_rows, pose_rows
 from evaluation.cards.deployed_tables import deployed, hard_faces
+from evaluation.metrics import expected_calibration_error
 from evaluation.store import PREDICTION_COLUMNS, ModelFacts, Store
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.landmarks import LANDMARK_GROUPS
@@ -110,7 +111,8 @@ def test_temperature_undoes_what_made_the_scores_too_sure():
     honest = rescale(generator.dirichlet(np.ones(3), 4000), 1)
     labels = np.array([generator.choice(3, p=row) for row in honest])
     sure = rescale(honest, 0.5)
-    assert calibration_error(honest, labels) < 0.03 < 0.1 < calibration_error(sure, labels)
+    errors = [expected_calibration_error(p.max(1), p.argmax(1) == labels) for p in (honest, sure)]
+    assert errors[0] < 0.03 < 0.1 < errors[1]
     assert best_temperature(sure, labels) == pytest.approx(2, rel=0.1)
     np.testing.assert_allclose(rescale(sure, 2), honest, atol=1e-9)
 

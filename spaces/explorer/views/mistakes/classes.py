@@ -44,11 +44,7 @@ def confused_text(counts: pd.DataFrame) -> str:
     return f"Commonest mistakes, label taken for another: {told}."
 
 
-counts = pd.DataFrame(
-    [[cell(f"{i}>{j}") for j in names] for i in names],
-    index=names,
-    columns=names,
-)
+counts = pd.DataFrame([[cell(f"{i}>{j}") for j in names] for i in names], index=names, columns=names)
 totals = counts.sum(axis=1)
 shares = counts.div(totals.where(totals > 0), axis=0)
 texts = (

@@ -8,15 +8,7 @@ import streamlit as st
 from parts.charts import dot_plot
 from parts.pictures import corpora_folder, draw_heat, read_picture
 from parts.sentences import ends
-from parts.store import (
-    choose,
-    choose_tested,
-    download_table,
-    show_chart,
-    start_page,
-    stop_without,
-    store_path,
-)
+from parts.store import choose, choose_tested, download_table, show_chart, start_page, stop_without, store_path
 
 from evaluation.corpora import corpora_of, title_of
 from evaluation.metrics import mean_interval

@@ -8,7 +8,7 @@ from parts.store import choose, show_chart, start_page, stop_without
 
 from evaluation.corpora import title_of
 from evaluation.metrics import mean_interval
-from evaluation.queries import FLAGSHIP, aligned_predictions, order_models, right_of
+from evaluation.queries import FLAGSHIP, as_given, order_models, right_of
 from evaluation.rows import image_groups
 from evaluation.store import Store
 
@@ -81,11 +81,8 @@ part["corruption"] = part["corruption"].str.replace("_", " ")
 part["strength"] = part["strength"].astype(int)
 corpus = part["corpus"].iloc[0]
 part = part[part["corpus"] == corpus]
-aligned = aligned_predictions(store, model, [corpus])
-drawn = store.predictions_of(model)
-drawn = drawn[drawn["protocol"].isin(part["protocol"].unique())]
 # Strength 0: the same images as they are given, so that all points of a curve have the same denominator.
-aligned = aligned[aligned["source"].isin(drawn["source"].unique())]
+aligned = as_given(store, model, corpus, part["protocol"].unique())
 columns = ["corruption", "strength", "value", "low", "high", "n_scored"]
 curves = part[columns]
 if len(aligned):

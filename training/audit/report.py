@@ -39,7 +39,7 @@ def draw_counts(audit: dict, path: Path) -> None:
     """Bars of the classes of each corpus, as shares, with the number of images beside the name."""
     figure = Figure(figsize=(9, 3.6))
     axes = figure.subplots()
-    counts = [sum(map(Counter, splits.values()), Counter()) for splits in audit["counts"].values()]
+    counts: list[Counter] = [sum(map(Counter, splits.values()), Counter()) for splits in audit["counts"].values()]
     images = np.array([[count[label] for label in LABELS] for count in counts])
     sizes = images.sum(1)
     left = np.zeros(len(sizes))

@@ -63,7 +63,7 @@ class Detected:
 
     def __init__(self, crops: Crops, corpus: str, way: Way, cache: Path | None):
         self.crops, self.corpus, self.way = crops, corpus, way
-        self.faces = find_faces(corpus, "train", list(crops.images), crops.sources, way, cache, print_progress)
+        self.faces = find_faces(corpus, "train", list(crops.images), crops.sources, way, cache)
         self.places = {source: place for place, source in enumerate(crops.sources)}
         self.lenders = np.flatnonzero(self.faces.found)
         self.generator = np.random.default_rng(len(crops))
@@ -96,10 +96,6 @@ def grey(face: Tensor, side: int) -> Tensor:
     luma = (face.float() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
     resized = F.interpolate(luma[None], size=(side, side), mode="bilinear", antialias=True, align_corners=False)
     return resized[0].round().clamp(0, 255).to(torch.uint8)
-
-
-def print_progress(done: int, of: int) -> None:
-    print(f"{done} of {of} scenes searched", flush=True)
 
 
 def draw_images(crops: Crops, images: int, seed: int = 5) -> Crops:

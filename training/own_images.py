@@ -63,11 +63,6 @@ SETTINGS: dict[str, Any] = {
 NOT_OPTIONS = ("id2label", "label2id", "transformers_version")
 
 
-def known_as_corpus() -> None:
-    """Let this process know the corpus of `collect_faces`."""
-    add_corpus(Corpus(NAME, read_collected, title="your images"))
-
-
 def read_collected(files):
     """The faces that `collect_faces` has cropped."""
     official = any(name.startswith("test/") for name in files.names)
@@ -161,7 +156,7 @@ def prepare_own(folder: Path, out: Path, crops: bool, cache: Path) -> list[str]:
     print(f"{len(expressions)} faces: {listed}", flush=True)
     if left_out:
         print(f"{len(left_out)} images are left out; {out / 'left_out.csv'} says why", flush=True)
-    known_as_corpus()
+    add_corpus(Corpus(NAME, read_collected, title="your images"))
     counts = prepare_corpus(NAME, out / "images", cache).counts
     if empty := [split for split in SPLITS if not counts.get(split)]:
         raise ValueError(f"{folder}: too few different images, none falls to {' and '.join(empty)}; add some")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from evaluation.store import DEFAULT_STORE
 from tests.cases import corpus_layouts as layouts
 from training.audit import checks as audit
 from training.audit import report as audit_report
@@ -181,9 +182,9 @@ def test_audit_of_tiny_corpora(tmp_path):
 
 def test_committed_report_is_fresh():
     """AUDIT.md is what audit.json says."""
-    stored = json.loads((audit.RESULTS_DIR / "audit.json").read_text())
-    assert audit_report.page(stored) == (audit.RESULTS_DIR / audit_report.REPORT).read_text()
-    with open(audit.RESULTS_DIR / "leaked_test_images.csv", newline="") as file:
+    stored = json.loads((DEFAULT_STORE / "audit.json").read_text())
+    assert audit_report.page(stored) == (DEFAULT_STORE / audit_report.REPORT).read_text()
+    with open(DEFAULT_STORE / "leaked_test_images.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     leaked = {corpus: leak["leaked"] for corpus, leak in stored["leaks"].items() if leak["leaked"]}
     assert leaked == {corpus: sum(row["corpus"] == corpus for row in rows) for corpus in {r["corpus"] for r in rows}}
@@ -192,7 +193,7 @@ def test_committed_report_is_fresh():
 
 def test_committed_counts_reach_the_readmes():
     """The corpora's README counts 521 and 574 exactly; the two found on material that is not all here, within 2 %."""
-    stored = json.loads((audit.RESULTS_DIR / "audit.json").read_text())["readme_counts"]
+    stored = json.loads((DEFAULT_STORE / "audit.json").read_text())["readme_counts"]
     for row in stored:
         close = "near or equal" in row["what"] or "more than one label" in row["what"]
         assert math.isclose(row["here"], row["readme"], rel_tol=0.02 if close else 0), row

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from evaluation.store import DEFAULT_STORE
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.faces.detector import FaceDetector
 
@@ -35,7 +34,6 @@ from .judged import precision_by_kind
 from .leaks import Leak, find_leaks, write_leaks
 from .report import write_report
 
-RESULTS_DIR = DEFAULT_STORE
 HASH_DISTANCE = 4  # bits of 64 by which perceptual hashes of near duplicates may differ
 SIX = len(EMOTIONS)
 

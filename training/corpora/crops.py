@@ -71,13 +71,8 @@ def read_crops(
         votes=decoded.votes[:, : len(LABELS)].nan_to_num(0.0),
         left_out={name: count for name, count in names.items() if name not in LABELS},
     )
-    write_tensors(crops, path)
-    return crops
-
-
-def write_tensors(crops: Crops, path: Path) -> None:
-    """Atomically, so that a killed process leaves no half a file behind."""
     tensors = {"images": crops.images, "labels": crops.labels, "votes": crops.votes}
     texts = {"sources": json.dumps(crops.sources), "left_out": json.dumps(crops.left_out)}
     with whole_file(path) as part:
         save_file(tensors, part, metadata=texts)
+    return crops

@@ -123,11 +123,6 @@ def summarise(loaded: LoadedModel, method: str, average: AverageAttention, share
     return pd.DataFrame(rows)
 
 
-def save_average(path: Path, average: AverageAttention) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, emotions=np.array(EMOTIONS), **vars(average))
-
-
 def load_average(path: Path) -> AverageAttention:
     """Raises ValueError if it is missing."""
     if not path.is_file():
@@ -135,11 +130,6 @@ def load_average(path: Path) -> AverageAttention:
     with np.load(path, allow_pickle=False) as stored:
         names = ("maps", "counts", "without_face", "landmarks")
         return AverageAttention(stored["corpora"].tolist(), *(stored[name] for name in names))
-
-
-def draw(average: AverageAttention, path: Path, title: str) -> None:
-    picture = draw_average_maps(average.maps, average.corpora, EMOTIONS, average.counts, title, average.landmarks)
-    save_picture(picture, path)
 
 
 def compare(results: Path, first: str, second: str) -> Path:
@@ -159,9 +149,8 @@ def compare(results: Path, first: str, second: str) -> Path:
     names = [first, second, f"{first} - {second}"]
     title = f"Average heat maps on {', '.join(shared)}; red: more for {first}"
     path = results / f"attention_{first}_vs_{second}.png"
-    save_picture(
-        draw_average_maps(maps, names, EMOTIONS, np.stack([*counts, np.minimum(*counts)]), title, a.landmarks), path
-    )
+    counts.append(np.minimum(*counts))
+    save_picture(draw_average_maps(maps, names, EMOTIONS, np.stack(counts), title, a.landmarks), path)
     return path
 
 
@@ -174,8 +163,11 @@ def run(args: argparse.Namespace) -> None:
     average, shares = measure(loaded, images, args.method)
     rows = summarise(loaded, args.method, average, shares)
     merge_rows(args.results / "attention.csv", rows, ["model", "corpus", "emotion", "method", "region"])
-    save_average(args.results / f"attention_{loaded.name}.npz", average)
-    draw(average, args.results / f"attention_{loaded.name}.png", f"{loaded.name}: average {args.method} of the label")
+    arrays = vars(average) | {"emotions": np.array(EMOTIONS)}
+    np.savez_compressed(args.results / f"attention_{loaded.name}.npz", **arrays)
+    title = f"{loaded.name}: average {args.method} of the label"
+    picture = draw_average_maps(average.maps, average.corpora, EMOTIONS, average.counts, title, average.landmarks)
+    save_picture(picture, args.results / f"attention_{loaded.name}.png")
     overall = rows[rows["corpus"] == "all"].pivot(index="emotion", columns="region", values="share")
     print(overall.reindex(index=[*EMOTIONS, "all"], columns=list(REGIONS)).to_string(float_format="%.2f"))
     flagged = rows[rows["looks_at_background"] & (rows["region"] == "background")]

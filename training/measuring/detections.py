@@ -10,7 +10,7 @@ goes on where it was.
 import ast
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +134,6 @@ def find_faces(
     sources: Sequence[str],
     way: Way | None = None,
     cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Found:
     """
     Search the scenes of images uint8 RGB (3, h, w) for them, or read what was found.
@@ -157,8 +156,7 @@ def find_faces(
         kept = {name: np.concatenate([kept[name], array[chosen]]) for name, array in arrays.items()}
         known |= {sources[index]: len(known) + i for i, index in enumerate(chosen)}
         keep(path, list(known), kept)
-        if progress:
-            progress(len(places) - len(missing) + start + len(chosen), len(places))
+        print(f"{len(places) - len(missing) + start + len(chosen)} of {len(places)} scenes searched", flush=True)
     return Found(**arrays)
 
 

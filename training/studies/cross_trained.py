@@ -17,7 +17,7 @@ from evaluation.corpora import corpora_with
 from evaluation.queries import CROSS_TRAINED
 
 from ..loop.paths import RunPaths
-from ..loop.settings import TrainingSettings, read_settings
+from ..loop.settings import read_settings
 from ..measuring.evaluate import evaluate
 from ..measuring.scorers import load_scorer
 from ..script import Script
@@ -36,14 +36,9 @@ ROWS = {
 }
 
 
-def row_settings(name: str) -> TrainingSettings:
-    """The recipe's settings with the corpora of one row."""
-    return read_settings(Path(RECIPE), corpora=dict.fromkeys(ROWS[name], 1.0))
-
-
 def train_row(name: str, paths: RunPaths) -> None:
     """Train one row's network, unless it is finished."""
-    settings = row_settings(name)
+    settings = read_settings(Path(RECIPE), corpora=dict.fromkeys(ROWS[name], 1.0))
     if (paths.out / "model").is_dir() and read_settings(paths.out / "settings.json") == settings:
         print(f"{name}: trained before", flush=True)
         return

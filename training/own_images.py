@@ -127,7 +127,7 @@ def save_face(source: Path, target: Path, detector: FaceDetector | None) -> None
     state = source.stat()
     origin = f"{state.st_size} bytes of {state.st_mtime_ns}, {'whole' if detector is None else 'searched'}"
     if target.is_file():
-        with Image.open(target) as before:
+        with Image.open(target, formats=["PNG"]) as before:
             if before.info.get("origin") == origin:
                 return
     image = load_image(source)

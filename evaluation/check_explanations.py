@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from gimefive_hf.drawing.explanations import draw_average_maps
 from gimefive_hf.emotions import EMOTIONS
+from gimefive_hf.images.photos import load_image
 
 from .rows import TOLERANCE, class_scores
 from .store import Store, hash_file, read_arrays
@@ -78,7 +78,7 @@ def attention_faults(path: Path, store: Store) -> Iterator[str]:
         title = f"{model}: average {rows['method'].iloc[0]} of the label"
         drawn = draw_average_maps(maps, corpora, EMOTIONS, stored["counts"], title, stored["landmarks"])
         picture = path / f"attention_{model}.png"
-        shown = np.asarray(Image.open(picture).convert("RGB"), np.float32) if picture.is_file() else np.zeros(0)
+        shown = load_image(picture).astype(np.float32) if picture.is_file() else np.zeros(0)
         if shown.shape != drawn.shape or np.abs(shown - drawn).mean() > SAME_PICTURE:
             yield f"attention_{model}.png does not show the maps of attention_{model}.npz"
 

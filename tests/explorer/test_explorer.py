@@ -130,27 +130,12 @@ def test_empty_store_says_what_to_do(name, tmp_path, monkeypatch):
     assert "training.measuring.evaluate" in str(app.info[0].value)
 
 
-@pytest.mark.parametrize("name", ["overview", "compare", "robustness"])
-def test_partial_store_names_the_fault_and_shows_the_rest(name, tmp_path, monkeypatch):
-    make_store(tmp_path, {"gimefive": 0.8, "peer": 0.6})
-    path = tmp_path / "predictions" / "peer.parquet"
-    path.write_bytes(path.read_bytes()[:50])
-    monkeypatch.setenv("GIMEFIVE_STORE", str(tmp_path))
-    app = open_page(name)
-    assert not app.exception, app.exception
-    assert "peer.parquet is not a whole Parquet file" in texts(app)
-
-
-def test_a_link_carries_the_choice():
-    app = open_page("classes", model="peer", corpus="FER2013")
-    assert app.selectbox(key="model").value == "peer"
-    assert app.selectbox(key="corpus").value == "FER2013"
-
-
-def test_a_wrong_link_falls_back():
-    app = open_page("classes", model="nobody")
+@pytest.mark.parametrize(("asked", "shown"), [("peer", "peer"), ("nobody", "gimefive")])
+def test_a_link_carries_the_choice_and_a_wrong_one_falls_back(asked, shown):
+    app = open_page("classes", model=asked, corpus="FER2013")
     assert not app.exception
-    assert app.selectbox(key="model").value == "gimefive"
+    assert app.selectbox(key="model").value == shown
+    assert app.selectbox(key="corpus").value == "FER2013"
 
 
 def test_overview_names_the_weakest_spots():

@@ -111,7 +111,7 @@ def augmentation_sentence(store: Store, corpus: str = "raf-db") -> str:
     ]
     sentences = "; ".join(change.sentence for change in found if change)
     if not sentences:
-        return f"{text} Here no network has been trained without, so nothing says whether that holds."
+        return f"{text} No training without it has been finished here, so nothing says whether that holds."
     return f"{text} The paper's network trained on RAF-DB with and without, one seed: {sentences}."
 
 

@@ -195,7 +195,8 @@ def soak(url: str, pid: int, folder: Path, clients: int, seconds: float, warm_se
             result.memory.append(memory_of(pid))
         settle(url)
         result.warm, result.after = result.after or memory_of(pid), memory_of(pid)
-    result.left = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    left = (path for path in folder.rglob("*") if path.is_file() and path.name != ".alive")
+    result.left = [str(path.relative_to(folder)) for path in left]
     return result
 
 

@@ -25,4 +25,5 @@ def streamlit_answers(port: int, process: subprocess.Popen) -> bool:
 
 
 def files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """All but the mark of a living server."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".alive"]

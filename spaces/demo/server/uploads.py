@@ -6,7 +6,6 @@ has sent it. No path of a request is ever looked up on the disk, so none can lea
 """
 
 import atexit
-import fcntl
 import os
 import re
 import secrets
@@ -15,9 +14,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 # An upload that no request has named goes after this many seconds: time enough to choose a clip's settings.
 UNCLAIMED_SECONDS = 600
@@ -25,6 +27,7 @@ UNCLAIMED_SECONDS = 600
 MAX_BYTES = 1 << 30
 MAX_FILES = 512
 PREFIX = "gimefive-uploads-"
+LOCK = ".alive"
 
 
 class NotAnUploadError(ValueError):
@@ -57,8 +60,8 @@ class Uploads:
     def __init__(self, base: Path) -> None:
         sweep_abandoned(base)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        self.lock_file: int | None = os.open(self.folder, os.O_RDONLY)  # held as long as this process lives
-        fcntl.flock(self.lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.alive = FileLock(self.folder / LOCK, timeout=0, thread_local=False)  # held as long as this process lives
+        self.alive.acquire()
         self.files: dict[str, Upload] = {}
         self.mutex = threading.Lock()
         atexit.register(self.close)
@@ -144,10 +147,8 @@ class Uploads:
     def close(self) -> None:
         """Delete everything. A second call does nothing."""
         atexit.unregister(self.close)
+        self.alive.release()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.lock_file is not None:
-            os.close(self.lock_file)
-            self.lock_file = None
 
 
 def safe_name(name: str) -> str:
@@ -161,16 +162,10 @@ def safe_name(name: str) -> str:
 def sweep_abandoned(base: Path) -> None:
     """Delete the places of processes that ended without doing so: nobody holds their locks."""
     for folder in base.glob(f"{PREFIX}*"):
-        try:
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        # Not gone meanwhile, nobody else's, and of a process that has ended.
+        with suppress(OSError, Timeout):
+            if folder.is_symlink() or (os.name == "posix" and folder.lstat().st_uid != os.getuid()):
                 continue
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            continue  # gone meanwhile, or not ours
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with FileLock(folder / LOCK, timeout=0):
+                pass
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass  # its process lives
-        finally:
-            os.close(handle)

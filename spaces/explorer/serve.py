@@ -4,7 +4,7 @@ The explorer's server: Streamlit's own, with its scripts and our store at hand b
     gimefive explorer        # or: python spaces/explorer/serve.py --host 127.0.0.1 --port 8501
 
 `streamlit run app.py` shows the same pages, but a second later: on the sockets that Streamlit 1.67 opens Nagle's
-algorithm is on, so that each of a page's hundred files waits 40 ms for an acknowledgement; see benchmarks.explorer.
+algorithm is on, so that each of a page's hundred files waits 40 ms for an acknowledgement.
 """
 
 import argparse

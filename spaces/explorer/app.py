@@ -43,6 +43,9 @@ if (!window.opensPagesAnew) {
   window.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     if (link && !link.target && !event.ctrlKey && !event.metaKey && !event.shiftKey) left = location.href;
+    // On a phone the list of pages lies over the page that was chosen, until it is closed.
+    const list = link && innerWidth <= 640 && link.closest('[data-testid="stSidebar"]');
+    if (list) setTimeout(() => list.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click(), 100);
   }, true);
   history.pushState = (state, title, address) => {
     const leaves = new URL(address, location.href).pathname !== location.pathname;

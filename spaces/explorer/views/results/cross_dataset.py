@@ -57,14 +57,17 @@ def show_crossed(table: pd.DataFrame, name: str, key: str, leak_free: bool) -> N
     ]
     title, high = f"{name} in {unit}, six classes", 1.0 if share else float(table["value"].max())
     note = "In each cell the value, its 95 % bootstrap interval (over subjects too, where the corpus tells them) and "
-    note += "the number of test images n." + (" Test images with a twin in a training split are left out." * leak_free)
+    note += "the number of test images n."
+    sizes = ", ".join(f"{corpus} {n:,}" for corpus, n in table.groupby("tested on", sort=False)["n"].max().items())
+    narrow_note = f"95 % bootstrap intervals; number of test images n: {sizes}."
+    left_out = " Test images with a twin in a training split are left out." * leak_free
     alt = ends(table, ["trained on", "tested on"], share=share)
     with st.container(key=f"wide-{key}"):
         figure = heat_map(cells[0], cells[1].fillna(""), title, "tested on", "trained on", high=high)
-        show_chart(figure, table, f"{key}-{METRICS[name]}", note, alt)
+        show_chart(figure, table, f"{key}-{METRICS[name]}", note + left_out, alt)
     with st.container(key=f"narrow-{key}"):
         figure = dot_plot(table, "tested on", "trained on", title, share=share)
-        show_chart(figure, table, f"{key}-{METRICS[name]}-narrow", "95 % bootstrap intervals.", alt)
+        show_chart(figure, table, f"{key}-{METRICS[name]}-narrow", narrow_note + left_out, alt)
 
 
 store = start_page(

@@ -266,10 +266,6 @@ def run(args: argparse.Namespace) -> int:
         record = train(settings, paths)
     except FloatingPointError as error:
         raise ValueError(error) from error
-    if args.push_to and PartialState().is_main_process:
-        from gimefive_hf.publishing.models import push
-
-        print(push(paths.out / "model", args.push_to, private=args.private))
     if PartialState().is_main_process:
         print(json.dumps({key: record[key] for key in ("best_step", "held_out")}))
         if args.images:
@@ -277,6 +273,10 @@ def run(args: argparse.Namespace) -> int:
             images = paths.data, settings, paths.cache
             print(calibrate(paths.out / "model", *images))
             print(*compare(paths.weights, paths.out / "model", *images), sep="\n")
+        if args.push_to:  # what is calibrated now
+            from gimefive_hf.publishing.models import push
+
+            print(push(paths.out / "model", args.push_to, private=args.private))
     return 0
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
 
 from evaluation.corpora import CORPORA
 from gimefive_hf import GiMeFiveForImageClassification, from_pretrained
 from gimefive_hf.faces.detector import FaceDetector
+from tests.cases.hub_server import TOKEN, hub
 from training.own_images import NAME, collect_faces, expression_of, save_face
 from training.train import main
 
@@ -71,6 +73,17 @@ def test_the_temperature_is_fitted_to_the_held_out_images(folder, tiny_checkpoin
         assert said in capsys.readouterr().out.splitlines()[-3]
         found = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["temperature"]
         assert (found == before) == (least == 30)
+
+
+def test_what_is_pushed_is_calibrated(folder, tiny_checkpoint, tmp_path, online, monkeypatch):
+    call = ["--images", str(folder), "--crops", "--weights", str(tiny_checkpoint), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr("training.own_images.LEAST_TO_CALIBRATE", 1)
+    with hub() as server:
+        monkeypatch.setattr("gimefive_hf.publishing.models.HfApi", lambda: HfApi(server.url, TOKEN))
+        assert main([*call, *FLAGS, "--push-to", "user/mine"]) == 0
+        pushed = json.loads(server.repos["model", "user/mine"].files["config.json"])["temperature"]
+    before = json.loads((tiny_checkpoint / "config.json").read_text())["temperature"]
+    assert pushed == json.loads((tmp_path / "run" / "model" / "config.json").read_text())["temperature"] != before
 
 
 def test_crops_follow_the_photo_and_the_flag(astronaut, tmp_path):

@@ -16,10 +16,10 @@ from gimefive_hf.drawing.explanations import draw_average_maps
 from gimefive_hf.emotions import EMOTIONS
 from gimefive_hf.images.photos import load_image
 
+from .queries import of_other_weights
 from .rows import TOLERANCE, class_scores
-from .store import Store, hash_file, read_arrays
+from .store import Store, read_arrays
 
-CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
 SAME_PICTURE = 2.0  # of 255, on average: another version of matplotlib draws letters otherwise, and maps alike
 
 
@@ -32,8 +32,7 @@ def check_explanations(path: Path, store: Store) -> list[str]:
 def weights_faults(name: str, table: pd.DataFrame) -> Iterator[str]:
     """Rows that were measured on other weights than the package has of the model."""
     for model, part in table.groupby("model"):
-        weights = CHECKPOINTS / str(model) / "model.safetensors"
-        if weights.is_file() and set(part["weights"]) != {hash_file(weights)}:
+        if of_other_weights(part, str(model)):
             yield f"{name}.csv: {model} was measured on other weights than those of the package"
 
 

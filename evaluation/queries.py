@@ -1,6 +1,7 @@
 """Questions to the store that tables, cards and the explorer share."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ from gimefive_hf.emotions import EMOTIONS
 
 from .corpora import corpus_titles
 from .rows import class_scores
-from .store import RESULT_KEY, Store
+from .store import RESULT_KEY, Store, hash_file
 
+CHECKPOINTS = Path(__file__).parents[1] / "gimefive_hf" / "checkpoints"
 FLAGSHIP = "gimefive"
 WITH_NEUTRAL = "gimefive-7"  # its sibling, which the apps ask by default
 # Beginnings of the names of models that stand for a study, not for themselves.
@@ -98,3 +100,9 @@ def percent_text(row: pd.Series | None, n: bool = True, unit: str = " %") -> str
     if not np.isnan(row["low"]):
         text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return f"{text} of {row['n_scored']:,}" if n else text
+
+
+def of_other_weights(rows: pd.DataFrame, model: str) -> bool:
+    """Whether the rows of a model (column `weights`) were measured on other weights than the package has of it."""
+    weights = CHECKPOINTS / model / "model.safetensors"
+    return weights.is_file() and set(rows["weights"].astype(str)) != {hash_file(weights)}

@@ -1,7 +1,5 @@
 """Markdown tables of one model, the flagship by default, for READMEs and cards."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from gimefive_hf.emotions import EMOTIONS
@@ -15,15 +13,14 @@ from ..queries import (
     as_given,
     find_row,
     interval_text,
+    of_other_weights,
     order_models,
     right_of,
     tested_corpora,
 )
 from ..rows import has_twin, image_groups
-from ..store import Store, hash_file
+from ..store import Store
 from .markdown import MISSING, markdown_table, no_results, percent, plain
-
-CHECKPOINTS = Path(__file__).parents[2] / "gimefive_hf" / "checkpoints"
 
 
 def per_corpus(store: Store, model: str = FLAGSHIP) -> str:
@@ -167,15 +164,14 @@ def faithfulness(store: Store, model: str = FLAGSHIP) -> str:
     table = store.extras.get("faithfulness")
     if table is None or model not in set(table["model"]):
         return f"_The store has no measurement of the explanations of {model} yet._"
-    rows = []
-    for row in table[table["model"] == model].sort_values("gap", ascending=False).itertuples():
+    measured, rows = table[table["model"] == model], []
+    for row in measured.sort_values("gap", ascending=False).itertuples():
         gap = f"{row.gap:.3f} [{row.gap_low:.3f}, {row.gap_high:.3f}]"
         rows.append([row.method, f"{row.images:,}", gap, str(row.verdict)])
     text = markdown_table(["map", "images", "insertion − deletion [95 % interval]", "verdict"], rows)
-    measured = set(table[table["model"] == model]["weights"].astype(str))
-    weights = CHECKPOINTS / model / "model.safetensors"
-    if weights.is_file() and measured != {hash_file(weights)}:
-        text += f"\n\nMeasured on earlier weights of {model} ({', '.join(sorted(measured))}), not on the present ones."
+    if of_other_weights(measured, model):
+        earlier = ", ".join(sorted(set(measured["weights"].astype(str))))
+        text += f"\n\nMeasured on earlier weights of {model} ({earlier}), not on the present ones."
     return text
 
 

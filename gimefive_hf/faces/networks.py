@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODELS_DIR = Path(__file__).parent / "models"
-# File → LiteRT's interpreters through which no pass goes just now, 4 to 8 MB each: one a core at most. A fork copies
-# them unused, and taking one needs no lock that nobody would give back.
+# File → what `load` gave: LiteRT's interpreters through which no pass goes just now, 4 to 8 MB each, one a core at
+# most. A fork copies them unused, and taking one needs no lock that nobody would give back.
 IDLE: dict[str, deque] = defaultdict(lambda: deque(maxlen=os.cpu_count()))
 
 
@@ -33,26 +33,29 @@ class FaceNetwork:
     def __call__(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The outputs for `pixels` float32 (side, side, 3), scaled as the network wants them."""
         try:
-            interpreter = IDLE[self.file].pop()
+            idle = IDLE[self.file].pop()
         except IndexError:
-            interpreter = load_interpreter(self.file)
-        (given,) = interpreter.get_input_details()
+            idle = load(self.file)
+        interpreter, given, places = idle
         interpreter.set_tensor(given["index"], pixels.reshape(given["shape"]))
         interpreter.invoke()
-        places = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
         found = [interpreter.get_tensor(places[name]) for name in self.outputs]
-        IDLE[self.file].append(interpreter)
+        IDLE[self.file].append(idle)
         return found
 
 
-def load_interpreter(file: str) -> Any:
-    """LiteRT with the network of this name in `models`; of the first one it says on standard error how it computes."""
+def load(file: str) -> tuple[Any, dict, dict[str, int]]:
+    """
+    LiteRT with the network of this name in `models`, what it is given, and name → place of what it gives. Of the first
+    one it says on standard error how it computes.
+    """
     from ai_edge_litert.interpreter import Interpreter  # half a second
 
     # XNNPACK's kernels need half the time of cv2.dnn's
     interpreter = Interpreter(str(MODELS_DIR / file), num_threads=1)
     interpreter.allocate_tensors()
-    return interpreter
+    (given,) = interpreter.get_input_details()
+    return interpreter, given, {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
 
 
 def onnx_session(file: str) -> Any:

@@ -176,7 +176,7 @@ def test_leakage_counts_the_twins(store, tmp_path):
 
 
 def test_measurements_of_other_weights_are_named(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("evaluation.cards.model_tables.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("evaluation.queries.CHECKPOINTS", tmp_path)
     (tmp_path / "gimefive").mkdir()
     (tmp_path / "gimefive" / "model.safetensors").write_bytes(b"weights")
     row = {"model": "gimefive", "weights": hash_file(tmp_path / "gimefive" / "model.safetensors"), "method": "cam"}
